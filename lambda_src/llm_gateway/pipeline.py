@@ -116,6 +116,23 @@ async def answer(
         await _finish(gateway, record, reservation, lookup, usage)
 
 
+def refuse(gateway: Gateway, request: "ChatRequest | EmbeddingRequest", caller: Caller, request_id: str) -> GatewayError | None:
+    """Return the error with which the first stages refuse a request, however often it is sent, once it is recorded; None if
+    they do not."""
+    record = Record(request_id, caller, request, gateway.routes.metrics, costs=gateway.routes.costs)
+    try:
+        if isinstance(request, ChatRequest) and (problems := conversation_problems(request.messages)):
+            raise errors.invalid_request(problems)
+        _authorized(gateway, request, caller, record, None, "")
+    except GatewayError as error:
+        if error.status >= 500:  # it is switched off for now
+            return None
+        record.error(error)
+        record.close()
+        return error
+    return None
+
+
 async def _finish(
     gateway: Gateway, record: Record, reservation: "Reservation | None", lookup: "Lookup | None", usage: Usage | None
 ) -> None:

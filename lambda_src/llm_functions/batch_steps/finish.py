@@ -195,7 +195,10 @@ class _File:
 
 
 async def _results(store: BatchStore, batch: Batch, *, expired: bool) -> AsyncIterator[_Result]:
-    """Yield the results in the order of the file."""
+    """Yield the results: those of the lines that were refused first, the others in the order of the file."""
+    for number in range(batch.refusals):
+        for line in (await store.bucket.get(batch.refused_key(number)) or b"").splitlines():
+            yield _Result(line, _decode(line))
     waiting = deque[asyncio.Task[_Result]]()
     try:
         for chunk in decode_chunks(await store.bucket.get(batch.chunks_key) or b""):

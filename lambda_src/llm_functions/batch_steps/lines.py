@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from llm_functions.api_formats.batch_lines import LONGEST_LINE, LineProblem, has_one_answer, read_line
+from llm_functions.api_formats.batch_lines import LONGEST_LINE, Line, LineProblem, has_one_answer, read_line
 from llm_gateway.batches.batch import MOST_LINES
 
 # The most problems of a file that its batch shows.
@@ -17,9 +17,13 @@ MOST_PROBLEMS = 100
 _BLOCK_BYTES = 1024 * 1024
 # The most bytes of a chunk with several lines.
 _CHUNK_BYTES = 4 * 1024 * 1024
+# The most lines of its bytes, with those between them that ask nothing.
+_CHUNK_LINES = 10_000
 
 Read = Callable[[int, int], Awaitable[bytes]]
 """Return the bytes of the file from the first place to before the second."""
+Refuse = Callable[[int, Line], Awaitable[bool]]
+"""Return whether the line of that number is refused, so that it is no chunk's."""
 
 
 class Chunk(msgspec.Struct):
@@ -53,7 +57,7 @@ def decode_chunks(text: bytes) -> Iterator[Chunk]:
 _decode_chunk = msgspec.json.Decoder(Chunk).decode
 
 
-async def check(batch: str, endpoint: str, read: Read, size: int, *, lines_per_call: int) -> CheckedFile:
+async def check(batch: str, endpoint: str, read: Read, size: int, *, lines_per_call: int, refuse: Refuse) -> CheckedFile:
     """Check a file of `size` bytes, and divide it. What is kept of a line meanwhile are a few bytes."""
     problems: list[dict[str, Any]] = []
     chunks, chunk, count, total = bytearray(), None, 0, 0
@@ -80,8 +84,11 @@ async def check(batch: str, endpoint: str, read: Read, size: int, *, lines_per_c
         except LineProblem as problem:
             add(problem.code, problem.message, problem.param, number)
             continue
+        if problems or await refuse(number, line):  # of a file with problems, nothing is asked
+            continue
         end = start + len(text)
-        if chunk is None or len(chunk.lines) == lines_per_call or end - chunk.start > _CHUNK_BYTES:
+        is_long = chunk is not None and (end - chunk.start > _CHUNK_BYTES or number - chunk.first >= _CHUNK_LINES)
+        if chunk is None or len(chunk.lines) == lines_per_call or is_long:
             if chunk is not None:
                 chunks += msgspec.json.encode(chunk) + b"\n"
             chunk, count = Chunk(batch, count, start, end, number, [], []), count + 1

@@ -15,6 +15,7 @@ import msgspec
 from llm_functions.batch_steps.finish import INPUT_GONE, finish
 from llm_functions.batch_steps.infer import Answering, Failing, Postponed, is_gone
 from llm_functions.batch_steps.lines import Chunk, check
+from llm_functions.batch_steps.refusals import Refusals
 from llm_gateway.aws.s3 import S3Error
 from llm_gateway.batches.batch import ENDED, Batch
 from llm_gateway.batches.store import BatchStore
@@ -51,6 +52,7 @@ class BatchSteps:
         self._store = store
         self._bucket = bucket
         self._lines_per_call = lines_per_call
+        self._debug = debug
         self._answering = Answering(gateway, store, answer_seconds, debug)
 
     async def run(self, event: Mapping[str, Any], seconds: float, trace: str = "") -> Any:
@@ -102,8 +104,12 @@ class BatchSteps:
         async def read(start: int, end: int) -> bytes:
             return await bucket.get_range(file.key, start, end)
 
+        await self._flags_fetched()
+        refusals = Refusals(self._gateway, bucket, batch, debug=self._debug)
         try:
-            checked = await check(batch.id, batch.endpoint, read, file.bytes, lines_per_call=self._lines_per_call)
+            checked = await check(
+                batch.id, batch.endpoint, read, file.bytes, lines_per_call=self._lines_per_call, refuse=refusals.takes
+            )
         except S3Error as error:
             if not is_gone(error):
                 raise
@@ -112,19 +118,18 @@ class BatchSteps:
         if checked.problems:
             await batches.end(batch, "failed", errors=checked.problems)
             return "stop"
+        await refusals.written()
         await bucket.put(batch.chunks_key, checked.chunks)
-        batch = await batches.begin(batch, checked.total)
+        batch = await batches.begin(batch, checked.total, refused=refusals.count, refusals=refusals.objects)
         if batch.status in ENDED:
             return "stop"
-        return "finish" if batch.cancel else "infer"
+        return "finish" if batch.cancel or not checked.chunks else "infer"
 
     def _route(self, route: str, batch: Batch | None = None) -> dict[str, str]:
         return {"route": route, "bucket": self._bucket, "key": "" if batch is None else batch.chunks_key}
 
     async def _infer(self, event: Mapping[str, Any], deadline: float, trace: str) -> int:
-        self._gateway.current()  # newer feature flags are fetched
-        if self._gateway.flags is not None:  # what is switched off, or forbidden, is not begun
-            await self._gateway.flags.fetched(_FLAGS_SECONDS)
+        await self._flags_fetched()  # what is switched off, or forbidden, is not begun
         chunk = msgspec.convert(event["chunk"], Chunk)
         try:
             await self._answering.chunk(chunk, is_last=event.get("last", False), deadline=deadline, trace=trace)
@@ -135,6 +140,11 @@ class BatchSteps:
             if self._gateway.tracer is not None:
                 await self._gateway.tracer.sent()
         return 0  # the state machine keeps the result of each chunk, 256 KiB in all
+
+    async def _flags_fetched(self) -> None:
+        self._gateway.current()  # newer feature flags are fetched
+        if self._gateway.flags is not None:
+            await self._gateway.flags.fetched(_FLAGS_SECONDS)
 
     async def _fail(self, id: str, execution: str) -> str:
         batch = await self._store.batches.get(id)

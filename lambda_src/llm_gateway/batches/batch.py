@@ -32,7 +32,8 @@ class Batch(msgspec.Struct, frozen=True):
     `owner` is who may see it, `caller` who its requests are answered for. `fingerprint` is that of the request that created it.
     `created` is a time such as 2026-11-30T19:02:44.123Z; those that end with `_at` are in seconds since the epoch, 0: not yet.
     What is not done at `expires_at` is done no more, and from `expires` on the batch is not there. `execution` is that of the
-    state machine which has claimed it. `cancel`: its caller wants it stopped. `errors` are those of its file, as OpenAI's
+    state machine which has claimed it. `cancel`: its caller wants it stopped. `refusals` is how many objects hold the lines
+    that were refused before any was asked. `errors` are those of its file, as OpenAI's
     batches have them. `model` is the alias of its requests, empty where they have several. `output_seconds` is how long its
     files are kept, 0: as long as any. `version` counts the changes of the status.
     """
@@ -61,6 +62,7 @@ class Batch(msgspec.Struct, frozen=True):
     total: int = 0
     completed: int = 0
     failed: int = 0
+    refusals: int = 0
     model: str = ""
     usage: dict[str, Any] | None = None
     errors: list[dict[str, Any]] | None = None
@@ -80,6 +82,10 @@ class Batch(msgspec.Struct, frozen=True):
     def result_key(self, line: int) -> str:
         """The key of the object that holds the answer to a line of the input file."""
         return f"{self._objects}/results/{line}.json"
+
+    def refused_key(self, number: int) -> str:
+        """The key of an object that holds lines which were refused, as they will stand in the error file."""
+        return f"{self._objects}/refused/{number}.jsonl"
 
     @property
     def _objects(self) -> str:

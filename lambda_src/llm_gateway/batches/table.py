@@ -123,10 +123,15 @@ class BatchTable:
         is_own = batch is not None and batch.execution == execution and batch.status not in ENDED
         return batch if is_own else None
 
-    async def begin(self, batch: Batch, total: int) -> Batch:
-        """Begin to answer the requests, of which there are so many. Returns what the batch is then: it may be cancelling."""
+    async def begin(self, batch: Batch, total: int, *, refused: int = 0, refusals: int = 0) -> Batch:
+        """Begin to answer the requests, of which there are so many. Returns what the batch is then: it may be cancelling.
+
+        Args:
+            refused: How many of them are refused already.
+            refusals: How many objects hold their lines.
+        """
         change = _Change(["validating"], execution=batch.execution)
-        change.set_status("in_progress", total=total, in_progress_at=self._now)
+        change.set_status("in_progress", total=total, failed=refused, refusals=refusals, in_progress_at=self._now)
         return await self._write(batch.id, change) or batch
 
     async def is_cancelled(self, id: str) -> bool:

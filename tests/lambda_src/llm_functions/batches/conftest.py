@@ -82,8 +82,9 @@ class Machine:
         self.batches = BatchTable(self.table, TABLE, clock=self.clock)
         self.files = FileTable(self.table, TABLE, clock=self.clock)
         self.store = BatchStore(self.batches, self.files, self.objects)
+        self.gateway = Gateway(Routes((alias("target"),)), routing(provider), **gateway)
         self.steps = BatchSteps(
-            Gateway(Routes((alias("target"),)), routing(provider), **gateway),
+            self.gateway,
             self.store,
             "the-bucket",
             lines_per_call=lines_per_call,
