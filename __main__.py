@@ -8,6 +8,9 @@ settings = pulumi_llm.load()
 for warning in settings.warnings():
     pulumi.log.warn(warning)
 
+if settings.permissions_boundary:
+    pulumi.runtime.register_stack_transformation(pulumi_llm.role_boundary(settings.permissions_boundary))
+
 baseline: list[pulumi.Resource] = []
 if settings.account_baseline.enabled:
     baseline = [pulumi_llm.AccountBaseline("account", settings.account_baseline_args())]
@@ -22,7 +25,9 @@ if (reason := settings.observability.budget_waiver) is not None:
 network = pulumi_llm.InferenceNetwork("network", settings.network_args()) if settings.network.enabled else None
 cluster = None
 if settings.has_gpu and network is not None:
-    cluster = pulumi_llm.GpuInferenceCluster("gpu", settings.gpu_args(network))
+    boundary = settings.gpu.permissions_boundary if settings.gpu else None
+    bounded = pulumi.ResourceOptions(transformations=[pulumi_llm.role_boundary(boundary)] if boundary else None)
+    cluster = pulumi_llm.GpuInferenceCluster("gpu", settings.gpu_args(network), bounded)
     pulumi.export("llm_endpoint", cluster.endpoint)
     if settings.gpu and settings.gpu.private_link:
         pulumi.export("llm_endpoint_service", cluster.endpoint_service_name)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pulumi_llm.account_baseline.component import AccountBaseline
     from pulumi_llm.async_inference.args_types import AsyncInferenceArgs
     from pulumi_llm.async_inference.component import AsyncInference
+    from pulumi_llm.boundaries import role_boundary
     from pulumi_llm.cdn_frontend.args_types import CdnFrontendArgs
     from pulumi_llm.cdn_frontend.component import CdnFrontend
     from pulumi_llm.gpu_inference_cluster.args_types import GpuInferenceClusterArgs
@@ -53,6 +54,7 @@ else:
             "UsageAnalyticsArgs": "usage_analytics.args_types",
             "WebSocketChat": "websocket_chat.component",
             "WebSocketChatArgs": "websocket_chat.args_types",
+            "role_boundary": "boundaries",
             "SettingsError": "stack_settings",
             "StackSettings": "stack_settings",
             "load": "stack_settings",
@@ -83,4 +85,5 @@ __all__ = [
     "WebSocketChat",
     "WebSocketChatArgs",
     "load",
+    "role_boundary",
 ]

@@ -16,6 +16,7 @@ from pulumi_llm import stack_models
 from pulumi_llm.account_baseline.args import BaselineSettings
 from pulumi_llm.api_edge.settings import CallerJobsSettings
 from pulumi_llm.async_inference.args import AsyncInferenceBaseSettings
+from pulumi_llm.base.function_settings import PolicyArn
 from pulumi_llm.base.location import Location
 from pulumi_llm.base.secret_settings import as_secrets
 from pulumi_llm.base.settings import Flag, Input, Name, Problem, Region, read, regional_problems
@@ -95,6 +96,9 @@ class StackGpuSettings(GpuSettings):
     """Deploy the cluster."""
     parameters: Flag = True
     """Make SSM parameters `/pulumi-llm/ENVIRONMENT/gpu/…` with the outputs, for other stacks."""
+    permissions_boundary: PolicyArn | None = None
+    """The ARN of the permissions boundary of the cluster's roles, whose pods and nodes do other things than functions. Default:
+    none; `permissions_boundary` of the stack requires it."""
 
 
 class StackKnowledgeBaseSettings(KnowledgeBaseBaseSettings):
@@ -168,6 +172,9 @@ class StackSettings(RoutingSettings):
     """Allow what only a developer's own environment may do: `auth: none`, `debug`."""
     tags: Mapping[TagKey, TagValue] = Field(default_factory=dict)
     """More tags, for every resource. Default: none."""
+    permissions_boundary: PolicyArn | None = None
+    """The ARN of the permissions boundary of every role that is made here, but for a cluster's (`gpu.permissions_boundary`)
+    and those for which `customize` names another. Default: none."""
     account_baseline: BaselineSettings = BaselineSettings()
     """What an account or a Region has only once."""
     observability: StackObservabilitySettings = StackObservabilitySettings()
@@ -303,6 +310,9 @@ class StackSettings(RoutingSettings):
             yield Problem("network.existing.balancer_subnet_ids", reason)
         elif self.valid("network") and self.network.service_port != HTTPS_PORT:
             yield Problem("network.service_port", f"must be {HTTPS_PORT} with gpu, on which its servers listen; leave it out")
+        if self.given("permissions_boundary") and not self.gpu.given("permissions_boundary"):
+            reason = "is required with permissions_boundary, which bounds functions: a cluster's roles do other things"
+            yield Problem("gpu.permissions_boundary", reason)
         for name in self.gpu.models or {}:
             if name in (self.providers or {}):
                 yield Problem(f"gpu.models.{name}", "is the name of a provider already; give another one")
@@ -334,8 +344,8 @@ class StackSettings(RoutingSettings):
     def _shared(self, cluster: "GpuInferenceCluster | None") -> dict[str, Any]:
         """The arguments of what calls models: aliases, and providers with the queues that wake them."""
         shared = self._routing().model_dump(include={"models", "providers"}, exclude_unset=True)
-        if cluster is not None:
-            shared["providers"] |= {name: cluster.providers[name] for name in self._called()}
+        if cluster is not None and (called := self._called()):
+            shared["providers"] |= {name: cluster.providers[name] for name in called}
         return shared
 
     def _vpc(self, network: "InferenceNetwork | None") -> dict[str, Any]:
@@ -355,7 +365,7 @@ class StackSettings(RoutingSettings):
     def gpu_args(self, network: "InferenceNetwork") -> "GpuInferenceClusterArgs":
         """The arguments of GpuInferenceCluster in `network`."""
         assert self.gpu is not None
-        given = self.gpu.model_dump(exclude={"enabled", "parameters"}, exclude_unset=True)
+        given = self.gpu.model_dump(exclude={"enabled", "parameters", "permissions_boundary"}, exclude_unset=True)
         if self.gpu.parameters:
             given["parameter_prefix"] = f"/{PROJECT}/{self.environment}/gpu"
         names = ("vpc_id", "private_subnet_ids", "balancer_subnet_ids", "balancer_subnet_cidrs")
@@ -566,7 +576,7 @@ def load() -> StackSettings:
 
 
 # What names and tags resources, and which there are, is not kept secret.
-_PLAIN = ("environment", "owner", "development", "tags", "models")
+_PLAIN = ("environment", "owner", "development", "tags", "models", "permissions_boundary")
 
 
 def parse(raw: Mapping[str, Any]) -> StackSettings:

@@ -74,7 +74,8 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"vpc": 1},
         [
             "pulumi-llm:vpc: is not known; there are account_baseline, api, async_inference, development, environment, "
-            "frontend, gpu, knowledge_base, models, network, observability, owner, providers, tags, usage_analytics, websocket"
+            "frontend, gpu, knowledge_base, models, network, observability, owner, permissions_boundary, providers, tags, "
+            "usage_analytics, websocket"
         ],
     ),
     "a key of a component": (
@@ -639,6 +640,20 @@ WRONG |= {
         [
             "pulumi-llm:network.existing.balancer_subnet_ids: is required with gpu: subnets with nothing else in them, for who "
             "is in them may call the model servers"
+        ],
+    ),
+    "a boundary of functions for a cluster's roles": (
+        {**served(), "permissions_boundary": "arn:aws:iam::123456789012:policy/functions"},
+        [
+            "pulumi-llm:gpu.permissions_boundary: is required with permissions_boundary, which bounds functions: a cluster's "
+            "roles do other things"
+        ],
+    ),
+    "a boundary that is no policy": (
+        {"permissions_boundary": "arn:aws:iam::123456789012:role/functions"},
+        [
+            "pulumi-llm:permissions_boundary: 'arn:aws:iam::123456789012:role/functions' is not of the form of the ARN of a "
+            "managed policy, such as arn:aws:iam::ACCOUNT:policy/NAME"
         ],
     ),
     "a provider that is near no served model": (

@@ -10,7 +10,7 @@ from pulumi_llm.base.policy_documents import IDENTITY, check_statements
 from pulumi_llm.base.settings import Input, Name, Problem, SecurityGroupId, Settings, SubnetId, form
 from pulumi_llm.base.variables import kept, variable_name
 
-_PolicyArn = Annotated[
+PolicyArn = Annotated[
     str,
     form(
         r"arn:aws[a-z-]*:iam::(aws|\d{12}):policy/[\w+=,.@/-]+",
@@ -50,7 +50,7 @@ class PolicySettings(Settings):
 
     free_text = ("inline",)
 
-    managed: Annotated[Mapping[Name, Input[_PolicyArn]], Field(max_length=20)] = Field(default_factory=dict)
+    managed: Annotated[Mapping[Name, Input[PolicyArn]], Field(max_length=20)] = Field(default_factory=dict)
     """The ARNs of managed policies, by names of your choice. Default: none."""
     # The items are not described as maps: Pulumi's SDK for Go has no type of maps of lists of maps.
     inline: Mapping[Name, Input[Annotated[tuple[Any, ...], Field(min_length=1), AfterValidator(_statements)]]] = Field(

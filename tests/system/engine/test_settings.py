@@ -207,6 +207,10 @@ WITHOUT_WEBSOCKET = {"websocket.enabled": False}
 CASES: list[tuple[dict[str, Any], str]] = [
     ({"tags": {"Team": "search"}}, f"{TAGGED}; update {PARAMETERS}"),
     ({"owner": "ana"}, f"{TAGGED}; update {PARAMETERS}"),
+    (
+        {"permissions_boundary": "arn:aws:iam::123456789012:policy/functions"},
+        "update role authorizer-role",
+    ),
     ({"environment": "staging"}, f"{TAGGED}; replace {PARAMETERS}"),
     ({"development": False, "observability": {"budget_waiver": "the account has one already"}}, ""),
     (
@@ -616,6 +620,7 @@ CASES += [
                 },
                 "models": {"r1": {**QWEN, "pool": "a10g"}},
                 "schedule": {"enabled": True, "up": "07:00", "down": "19:00", "time_zone": "Europe/Berlin", "hard_off": False},
+                "permissions_boundary": "arn:aws:iam::123456789012:policy/pods",
                 "manifests_folder": "build/manifests",
                 "kubernetes_version": "1.36",
                 "node_release": "1.36.2-20260714",
