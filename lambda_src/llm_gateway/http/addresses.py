@@ -8,20 +8,46 @@ It is looked up once, and what was checked is what is connected to.
 import asyncio
 import ipaddress
 import socket
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
 from llm_gateway.http.errors import ConnectError
 
+# More than the hosts of a stack's webhooks. A thread begins with the look-up that needs it.
+_MOST_HOSTS = 16
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-async def public_address(loop: asyncio.AbstractEventLoop, host: str, port: int) -> str:
-    """Return an address of the host. Raises `ConnectError` if one of them is not public, and `OSError` if there is none."""
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = [ipaddress.ip_address(str(place[0]).partition("%")[0]) for *_, place in found]
-    if not all(map(is_public, addresses)):
-        raise ConnectError(f"{host}: it has an address that is not public")
-    # A function outside of a VPC reaches no other version.
-    return str(next((each for each in addresses if each.version == 4), addresses[0]))
+class PublicAddresses:
+    """Looks hosts up for a client, each in one thread at most.
+
+    A look-up that its caller has given up goes on until the resolver does. In the loop's own threads, of which there are few,
+    those of one host would hold up everybody's. So these have their own, and who asks for a host again gets the same look-up.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_MOST_HOSTS, thread_name_prefix="look-up")
+        self._under_way: dict[tuple[str, int], asyncio.Future[Any]] = {}
+
+    async def address(self, host: str, port: int) -> str:
+        """Return an address of the host. Raises `ConnectError` if one of them is not public, and `OSError` if there is none."""
+        found = self._under_way.get((host, port))
+        if found is None:
+            loop = asyncio.get_running_loop()
+            found = loop.run_in_executor(self._threads, partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM))
+            self._under_way[host, port] = found
+            found.add_done_callback(lambda done: self._ended(host, port, done))
+        addresses = [ipaddress.ip_address(str(place[0]).partition("%")[0]) for *_, place in await asyncio.shield(found)]
+        if not all(map(is_public, addresses)):
+            raise ConnectError(f"{host}: it has an address that is not public")
+        # A function outside of a VPC reaches no other version.
+        return str(next((each for each in addresses if each.version == 4), addresses[0]))
+
+    def _ended(self, host: str, port: int, done: "asyncio.Future[Any]") -> None:
+        del self._under_way[host, port]
+        if not done.cancelled():
+            done.exception()  # perhaps nobody waits for it any more
 
 
 def is_public(address: _Address) -> bool:

@@ -37,6 +37,8 @@ from llm_gateway.http.wire import Origin, ParsedUrl, parse_url, request_head
 if TYPE_CHECKING:
     from ssl import SSLContext
 
+    from llm_gateway.http.addresses import PublicAddresses
+
 __all__ = [
     "ConnectError",
     "ConnectTimeout",
@@ -89,6 +91,7 @@ class HttpClient:
         self._max_head = max_head
         self._max_buffer = max_buffer
         self._public_only = public_only
+        self._addresses: PublicAddresses | None = None
         self._pool = Pool(idle_timeout, max_idle)
         self._urls: dict[str, ParsedUrl] = {}
 
@@ -187,9 +190,11 @@ class HttpClient:
         return connection
 
     async def _public_address(self, origin: Origin) -> str:
-        from llm_gateway.http.addresses import public_address
+        if self._addresses is None:
+            from llm_gateway.http.addresses import PublicAddresses
 
-        return await public_address(asyncio.get_running_loop(), origin.host, origin.port)
+            self._addresses = PublicAddresses()
+        return await self._addresses.address(origin.host, origin.port)
 
     def _tls(self) -> "SSLContext":
         if self._ssl_context is None:

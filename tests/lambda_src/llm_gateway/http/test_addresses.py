@@ -2,13 +2,15 @@
 
 import asyncio
 import socket
+import threading
+from collections import Counter
 from ipaddress import ip_address
 from typing import Any
 from unittest import mock
 
 import pytest
 
-from llm_gateway.http.addresses import is_public
+from llm_gateway.http.addresses import PublicAddresses, is_public
 from llm_gateway.http.client import ConnectError, HttpClient
 from support.http_server import fetch
 
@@ -44,10 +46,10 @@ def test_which_addresses_are_public(address: str, public: bool) -> None:
 
 
 def looked_up(*addresses: str) -> Any:
-    async def lookup(_host: str, port: int, **_: Any) -> list[Any]:
+    def lookup(_host: str, port: int, **_: Any) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in addresses]
 
-    return mock.patch.object(asyncio.get_running_loop(), "getaddrinfo", lookup)
+    return mock.patch.object(socket, "getaddrinfo", lookup)
 
 
 @pytest.mark.parametrize("addresses", [["127.0.0.1"], ["93.184.215.14", "10.0.0.1"]])
@@ -72,3 +74,30 @@ async def test_what_was_checked_is_connected_to_and_the_certificate_is_of_the_na
             await fetch(client, "https://receiver.example.com/")
     assert connect.call_args.args[1:] == ("93.184.215.14", 443)
     assert connect.call_args.kwargs["server_hostname"] == "receiver.example.com"
+
+
+async def test_a_host_whose_name_server_does_not_answer_holds_up_no_other_one() -> None:
+    """Its look-ups are given up, their threads are not: there is one of them, and none of the loop's."""
+    answers, asked = threading.Event(), Counter[str]()
+
+    def lookup(host: str, port: int, **_: Any) -> list[Any]:
+        asked[host] += 1
+        if host == "slow.example.com":
+            answers.wait()
+            raise OSError("no name server answers")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.215.14", port))]
+
+    addresses, loop = PublicAddresses(), asyncio.get_running_loop()
+    with mock.patch.object(socket, "getaddrinfo", lookup):
+        slow = [asyncio.ensure_future(addresses.address("slow.example.com", 443)) for _ in range(40)]
+        await asyncio.sleep(0)
+        slow[0].cancel()
+        assert await addresses.address("fast.example.com", 443) == "93.184.215.14"
+        assert await loop.run_in_executor(None, lambda: "free") == "free"
+        assert not any(each.done() for each in slow[1:]) and asked["slow.example.com"] == 1
+        answers.set()
+        failed = await asyncio.gather(*slow, return_exceptions=True)
+        assert [type(each) for each in failed] == [asyncio.CancelledError, *[OSError] * 39]
+        with pytest.raises(OSError, match="no name server"):
+            await addresses.address("slow.example.com", 443)  # it is asked again
+    assert asked["slow.example.com"] == 2
