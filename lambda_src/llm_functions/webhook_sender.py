@@ -2,11 +2,10 @@
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 
-A body is the event's type, its time, and which job or batch it is about; nothing that a caller has
-written. Any answer of 2xx is a
-receipt. After 410 the event is dropped, for the receiver is gone. After any other answer, or none, its message is hidden for
-some time and comes again; its queue gives it up when it has been received often enough, and keeps it as a dead letter. A
-redirect is such an answer: following one would send the event to somebody whom nobody has named.
+A body is the event's type, its time, and which job or batch it is about; nothing that a caller has written. Any answer of 2xx
+is a receipt. After 410 the event is dropped, for the receiver is gone. After any other answer, or none, its message is hidden
+for some time, by its age, and comes again; its queue gives it up when it has been received often enough, and keeps it as a dead
+letter. A redirect is such an answer: following one would send the event to somebody whom nobody has named.
 """
 
 import asyncio
@@ -29,18 +28,22 @@ from llm_gateway.http.client import HttpClient
 from llm_gateway.http.errors import HttpError
 from llm_gateway.job_events import STATUS_OF
 from llm_gateway.providers.exchange import retry_after
+from llm_gateway.queues import (
+    WEBHOOK_FUNCTION_SECONDS,
+    WEBHOOK_LONGEST_PAUSE,
+    WEBHOOK_LONGEST_WANTED_PAUSE,
+    WEBHOOK_MESSAGE_SECONDS,
+    WEBHOOK_PAUSE_BY_AGE,
+    WEBHOOK_SHORTEST_PAUSE,
+)
 from llm_gateway.telemetry import write_warning
 
 # Seconds that a receiver has for its answer. The specification advises 15 to 30.
 _ANSWER_SECONDS = 15.0
-# Seconds for a message, the secret and the connection included, which is less than the function has.
-_MESSAGE_SECONDS = 25.0
-_CALL_SECONDS = 3.0
-# Seconds before the second try, the third and so on, the last for all further ones. As the specification advises, but for its
-# longest ones: a message can be hidden for 12 hours after it was received.
-# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
-PAUSES = (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600)
-LONGEST_PAUSE = 11 * 3600
+# Seconds for each of the two calls by which a message is hidden: before it is sent, and where that fails.
+CALL_SECONDS = 3.0
+# In the place of the queue's own, far longer time: what a function that dies had in hand comes again soon.
+_HIDDEN_SECONDS = 2 * WEBHOOK_FUNCTION_SECONDS
 _PREFIX = "whsec_"
 _GONE = 410
 # The receiver may know a newer secret, or no longer the one that is cached.
@@ -79,13 +82,14 @@ class WebhookSender:
 
     async def send(self, records: Sequence[Any]) -> dict[str, Any]:
         """Send the events of a batch, and return the messages that are to come again, as Lambda wants them named."""
+        await asyncio.gather(*(self._hide(record, _HIDDEN_SECONDS) for record in records))
         done = await asyncio.gather(*map(self._is_done, records))
         kept = [record["messageId"] for record, is_done in zip(records, done, strict=True) if not is_done]
         return {"batchItemFailures": [{"itemIdentifier": id} for id in kept]}
 
     async def _is_done(self, record: Any) -> bool:
         """Send one event. Returns whether its message is done."""
-        webhook = self._of_queue[record["eventSourceARN"].rpartition(":")[2]]
+        webhook = self._webhook(record)
         try:
             id, body = _message(record["body"])
             await self._deliver(webhook, id, body)
@@ -95,16 +99,24 @@ class WebhookSender:
         except ValueError as error:  # it is no event, and becomes a dead letter
             wanted, reason = None, f"the message is no event of a job: {type(error).__name__}: {error}"
         write_warning(f"webhook {webhook.name}: {reason}", request_id=str(record["messageId"]))
-        seconds = pause(int(record["attributes"]["ApproximateReceiveCount"]), wanted)
-        try:
-            await self._sqs.change_visibility(webhook.queue_url, record["receiptHandle"], seconds, timeout=_CALL_SECONDS)
-        except (SqsError, HttpError) as error:  # it comes again as soon as the queue shows it
-            write_warning(f"the visibility of a message cannot be changed: {type(error).__name__}: {error}")
+        age = time.time() - int(record["attributes"]["SentTimestamp"]) / 1000
+        await self._hide(record, pause(age, wanted))
         return False
+
+    def _webhook(self, record: Any) -> Webhook:
+        return self._of_queue[record["eventSourceARN"].rpartition(":")[2]]
+
+    async def _hide(self, record: Any, seconds: int) -> None:
+        """Hide a message for so long from now on. If that fails, it stays hidden for as long as it was."""
+        url = self._webhook(record).queue_url
+        try:
+            await self._sqs.change_visibility(url, record["receiptHandle"], seconds, timeout=CALL_SECONDS)
+        except (SqsError, HttpError) as error:
+            write_warning(f"the visibility of a message cannot be changed: {type(error).__name__}: {error}")
 
     async def _deliver(self, webhook: Webhook, id: str, body: bytes) -> None:
         """Send an event to its receiver. Raises `Failure`."""
-        deadline = asyncio.get_running_loop().time() + _MESSAGE_SECONDS
+        deadline = asyncio.get_running_loop().time() + WEBHOOK_MESSAGE_SECONDS
         try:
             secret = await self._secrets.get(webhook.secret_arn, deadline)
             signature = signed_headers(id, int(time.time()), body, secret)
@@ -158,12 +170,13 @@ def _key(secret: str) -> bytes:
     return key
 
 
-def pause(receives: int, wanted: float | None) -> int:
-    """Return the seconds before a message comes again that was received so often, at least as many as its receiver wants.
+def pause(age: float, wanted: float | None) -> int:
+    """Return the seconds before a message comes again that is so many seconds old, at least as many as its receiver wants.
 
     What failed together comes back apart."""
-    seconds = PAUSES[min(receives, len(PAUSES)) - 1] * (1 + random.random() / 10)  # noqa: S311
-    return int(min(max(seconds, wanted or 0), LONGEST_PAUSE))
+    seconds = min(max(age * WEBHOOK_PAUSE_BY_AGE, WEBHOOK_SHORTEST_PAUSE), WEBHOOK_LONGEST_PAUSE)
+    seconds *= 1 + random.random() / 10  # noqa: S311
+    return int(min(max(seconds, wanted or 0), WEBHOOK_LONGEST_WANTED_PAUSE))
 
 
 class _Detail(msgspec.Struct, frozen=True):

@@ -64,10 +64,12 @@ def test_one_function_sends_for_all_and_may_read_their_secrets_and_queues_alone(
         assert mapping["functionName"] == arn(recording, "jobs-webhooks-alias")
         assert mapping["eventSourceArn"] == queue.state["arn"]
         assert mapping["functionResponseTypes"] == ["ReportBatchItemFailures"]
-        # Lambda refuses a queue that shows messages again before the function's timeout.
+        # Lambda refuses a queue that shows messages again before the function's timeout. While it has no execution for the
+        # function, it receives a message once in that time: the message must not become a dead letter that nobody was sent.
         assert queue.inputs["visibilityTimeoutSeconds"] >= 6 * function["timeout"]
+        assert queue.inputs["visibilityTimeoutSeconds"] * 20 >= 2 * 86_400
         redrive = json.loads(queue.inputs["redrivePolicy"])
-        assert redrive == {"deadLetterTargetArn": dead_letters, "maxReceiveCount": 10}
+        assert redrive == {"deadLetterTargetArn": dead_letters, "maxReceiveCount": 20}
     allowed = json.loads(recording.inputs("jobs-webhook-dead-letters-redrive")["redriveAllowPolicy"])
     assert allowed["sourceQueueArns"] == [each.state["arn"] for each in queues.values()]
     assert recording.named("jobs").outputs["webhook_dead_letter_queue_arn"] == dead_letters

@@ -11,6 +11,7 @@ import pulumi
 from pulumi_aws import cloudwatch, iam, lambda_, sqs
 
 from llm_gateway import environment as variables
+from llm_gateway.queues import MOST_RECEIVES, WEBHOOK_FUNCTION_SECONDS, WEBHOOK_HIDDEN_SECONDS, WEBHOOK_KEPT_SECONDS
 from llm_gateway.tables import JOB_EVENT_SOURCE, JOB_TENANT
 from pulumi_llm.async_inference.args import AsyncInferenceSettings
 from pulumi_llm.async_inference.events import RETRIES
@@ -44,14 +45,8 @@ SHARED: Mapping[str, type[pulumi.Resource]] = {
 }
 CHILDREN: Mapping[str, type[pulumi.Resource]] = {**EACH, **SHARED}
 
-# More than a receiver has for its answer, with the secret and the connection: webhook_sender.py.
-_TIMEOUT_SECONDS = 30
-# How often an event is sent, over some two days, before it is a dead letter.
-_TRIES = 10
 # Requests that one receiver gets at once, at most: the fewest executions that a mapping can be bounded to, with as many each.
 _CONCURRENCY, _BATCH = 2, 5
-_DAY = 24 * 60 * 60
-_KEPT_SECONDS = 7 * _DAY
 
 
 def create_rules(
@@ -93,14 +88,14 @@ def create_webhooks(
     """
     dead_letters = create_queue(component, "webhook-dead-letters", LONGEST_SECONDS)
     protect_queue(component, "webhook-dead-letters-policy", dead_letters, [])
-    redrive = pulumi.Output.json_dumps({"deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": _TRIES})
+    redrive = pulumi.Output.json_dumps({"deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": MOST_RECEIVES})
     own = {
         name: create_queue(
             component,
             "webhook-queue",
-            _KEPT_SECONDS,
+            WEBHOOK_KEPT_SECONDS,
             name=name,
-            visibility_timeout_seconds=6 * _TIMEOUT_SECONDS,
+            visibility_timeout_seconds=WEBHOOK_HIDDEN_SECONDS,
             redrive_policy=redrive,
         )
         for name in rules
@@ -125,7 +120,7 @@ def create_webhooks(
         code=bundle.archive(),
         handler="llm_functions.webhooks.handler",
         memory_mb=256,
-        timeout_seconds=_TIMEOUT_SECONDS,
+        timeout_seconds=WEBHOOK_FUNCTION_SECONDS,
         environment={
             variables.WEBHOOKS: pulumi.Output.json_dumps(
                 [

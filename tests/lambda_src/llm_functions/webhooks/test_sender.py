@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,9 +11,10 @@ import pytest
 
 from llm_functions import webhook_sender
 from llm_functions.webhook_sender import Webhook, WebhookSender, pause, signed_headers
-from llm_gateway import errors
+from llm_gateway import errors, queues
 from llm_gateway.http.errors import ConnectError
 from pulumi_llm_local.services.webhooks import new_secret, problem_of
+from support.programs import ROOT
 
 QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/jobs-webhook-queue-shop"
 WEBHOOK = Webhook("shop", "https://shop.example.com/hooks?x=1", "arn:secret", QUEUE)
@@ -73,10 +75,15 @@ class Secrets:
 
 class Sqs:
     def __init__(self) -> None:
+        self.began: list[tuple[str, str]] = []
         self.hidden: list[tuple[str, str, int]] = []
 
     async def change_visibility(self, url: str, receipt: str, seconds: int, *, timeout: float) -> None:
-        self.hidden.append((url, receipt, seconds))
+        if seconds == 2 * queues.WEBHOOK_FUNCTION_SECONDS:  # before anything else: what a function that dies has in hand
+            assert self.hidden == []
+            self.began.append((url, receipt))
+        else:
+            self.hidden.append((url, receipt, seconds))
 
 
 class Sent:
@@ -86,7 +93,7 @@ class Sent:
         given: Any = (self.secrets, self.sqs)
         self.sender = WebhookSender([WEBHOOK], client, *given, local=local)
 
-    async def send(self, *bodies: Any, receives: int = 1) -> list[str]:
+    async def send(self, *bodies: Any, age: float = 1) -> list[str]:
         """Send a batch, and return the messages that come again."""
         records = [
             {
@@ -94,7 +101,7 @@ class Sent:
                 "receiptHandle": f"receipt {number}",
                 "body": body if isinstance(body, str) else json.dumps(body),
                 "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:jobs-webhook-queue-shop",
-                "attributes": {"ApproximateReceiveCount": str(receives)},
+                "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": str(int((time.time() - age) * 1000))},
             }
             for number, body in enumerate(bodies)
         ]
@@ -123,6 +130,7 @@ async def test_the_receiver_gets_the_event_once_signed_and_none_of_its_answer_is
     assert headers["webhook-id"] == f"job_{'1' * 32}-20261130T190100123Z-3"
     assert json.loads(body) == {"type": "job.succeeded", "timestamp": EVENT["time"], "data": EVENT["detail"]}
     assert sent.receiver.responses[0].released and sent.sqs.hidden == []
+    assert sent.sqs.began == [(QUEUE, "receipt 0")]
 
 
 async def test_while_a_secret_is_changed_a_receiver_that_knows_either_takes_the_message() -> None:
@@ -148,7 +156,7 @@ async def test_in_a_local_run_no_real_receiver_is_called() -> None:
         (301, 5),  # it is not followed
         (ConnectError("shop.example.com: refused"), 5),
         ((429, {"retry-after": "120"}), 120),
-        ((503, {"retry-after": "999999"}), webhook_sender.LONGEST_PAUSE),
+        ((503, {"retry-after": "999999"}), queues.WEBHOOK_LONGEST_WANTED_PAUSE),
     ],
 )
 async def test_what_is_not_received_comes_again_later(answer: Any, least: int, capfd: pytest.CaptureFixture[str]) -> None:
@@ -156,6 +164,7 @@ async def test_what_is_not_received_comes_again_later(answer: Any, least: int, c
     assert await sent.send(EVENT) == ["0"]
     ((url, receipt, seconds),) = sent.sqs.hidden
     assert (url, receipt) == (QUEUE, "receipt 0") and least <= seconds <= max(least, 6)
+    sent.sqs.hidden.clear()
     assert await sent.send(EVENT) == []
     first, second = (headers for _, headers, _ in sent.receiver.requests)
     assert first["webhook-id"] == second["webhook-id"]
@@ -253,8 +262,25 @@ async def test_what_is_no_event_of_this_package_is_not_signed_and_becomes_a_dead
     assert await sent.send(body) == ["0"] and sent.receiver.requests == []
 
 
-def test_the_pauses_grow_and_are_none_that_sqs_refuses() -> None:
-    pauses = [pause(receives, None) for receives in range(1, 20)]
-    assert pauses[0] <= 6 and pauses[:6] == sorted(pauses[:6])
-    assert all(1 <= each <= 12 * 3600 for each in pauses)
-    assert sum(pauses[:9]) > 24 * 3600  # a receiver may be away for a day
+@pytest.mark.parametrize("chance", [0.0, 0.999])
+def test_an_event_is_tried_for_two_days_by_its_age_and_not_by_what_lambda_received_in_vain(
+    chance: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("random.random", lambda: chance)
+    ages = [0.0]
+    while len(ages) <= queues.MOST_RECEIVES:
+        ages.append(ages[-1] + pause(ages[-1], None))
+    days, tries = round(ages[-1] / 86_400), queues.MOST_RECEIVES
+    assert ages[-1] >= queues.WEBHOOK_TRIED_SECONDS and days == 2
+    assert ages == sorted(ages) and ages[4] < 600, "a receiver that is away for a moment is told soon"
+    text = (ROOT / "docs/jobs.md").read_text()
+    assert f"{tries} times in all, over some two days" in text
+    # Where Lambda has no execution for the function, the events are kept as long.
+    assert tries * queues.WEBHOOK_HIDDEN_SECONDS >= queues.WEBHOOK_TRIED_SECONDS
+    # Whatever a receiver wants, its queue has the event at the last try.
+    assert tries * pause(ages[-1], 1e9) + tries * 2 * queues.WEBHOOK_FUNCTION_SECONDS < queues.WEBHOOK_KEPT_SECONDS
+    assert pause(ages[-1], 1e9) <= 12 * 3_600, "SQS hides a message no longer"
+
+
+def test_the_function_has_time_for_what_a_message_may_take() -> None:
+    assert queues.WEBHOOK_MESSAGE_SECONDS + 2 * webhook_sender.CALL_SECONDS < queues.WEBHOOK_FUNCTION_SECONDS
