@@ -295,6 +295,7 @@ def test_the_worker_may_do_what_it_does_and_no_more() -> None:
         "UseJobs": (["dynamodb:GetItem", "dynamodb:UpdateItem"], TABLE),
         "DecryptJobs": (["kms:Decrypt"], KEY),
         "JobObjects": (["s3:GetObject", "s3:PutObject"], "arn:aws:s3:::chat-jobs-bucket/jobs/*"),
+        "FindObjects": (["s3:ListBucket"], "arn:aws:s3:::chat-jobs-bucket"),
         "EncryptJobs": (["kms:Decrypt", "kms:GenerateDataKey"], KEY),
         "TakeMessages": (
             [
@@ -384,6 +385,7 @@ def test_an_api_that_takes_jobs_has_a_table_with_a_stream_and_a_private_bucket()
         "UseJobs": (["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], table_arn),
         "ListJobs": (["dynamodb:Query"], [f"{table_arn}/index/by-owner", f"{table_arn}/index/open-by-owner"]),
         "JobObjects": (["s3:GetObject", "s3:PutObject"], f"{bucket_arn}/jobs/*"),
+        "FindObjects": (["s3:ListBucket"], bucket_arn),
         "EncryptJobs": (["kms:Decrypt", "kms:GenerateDataKey"], KEY),
     }
     variables = recording.inputs("chat-function")["environment"]["variables"]

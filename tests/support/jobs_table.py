@@ -63,11 +63,17 @@ def _is_ended(item: Item | None) -> bool:
 
 
 class Objects(Bucket):
-    """A bucket. `uploads` are those in parts that are neither completed nor given up."""
+    """A bucket. `uploads` are those in parts that are neither completed nor given up; nothing whose key ends with `denied` may
+    be read."""
 
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
         self.uploads: dict[str, list[bytes]] = {}
+        self.denied: str | None = None
+
+    def _check(self, key: str) -> None:
+        if self.denied is not None and key.endswith(self.denied):
+            raise S3Error("AccessDenied", 403)
 
     async def put(self, key: str, content: bytes) -> None:
         self.kept[key] = content
@@ -76,14 +82,16 @@ class Objects(Bucket):
         return self.kept.setdefault(key, content) is content
 
     async def get(self, key: str) -> bytes | None:
+        self._check(key)
         return self.kept.get(key)
 
     async def delete(self, key: str) -> None:
         self.kept.pop(key, None)
 
     async def get_range(self, key: str, start: int, end: int) -> bytes:
+        self._check(key)
         if key not in self.kept:
-            raise S3Error("AccessDenied", 403)
+            raise S3Error("NoSuchKey", 404)
         return self.kept[key][start:end]
 
     async def begin_upload(self, key: str, content_type: str) -> str:

@@ -81,7 +81,12 @@ class UsedJobs(NamedTuple):
 
     def _objects(self, location: Location) -> list[dict[str, Any]]:
         objects = pulumi.Output.concat(self.bucket_arn, f"/{JOBS_PREFIX}*")
-        statements = [allow("JobObjects", ["s3:GetObject", "s3:PutObject"], objects)]
+        statements = [
+            allow("JobObjects", ["s3:GetObject", "s3:PutObject"], objects),
+            # Without it, S3 says 403 of an object that is not there. A condition on the prefix would take that away again: a
+            # read has none. https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+            allow("FindObjects", ["s3:ListBucket"], self.bucket_arn),
+        ]
         if self.kms_key_arn is not None:
             actions = ["kms:Decrypt", "kms:GenerateDataKey"]
             statements.append(allow("EncryptJobs", actions, self.kms_key_arn, _through_s3(location)))

@@ -8,7 +8,6 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from llm_functions.api_formats.batch_lines import copied, read_line, undone
-from llm_functions.batch_steps.infer import is_gone
 from llm_functions.batch_steps.lines import Chunk, decode_chunks
 from llm_gateway.aws.multipart import ObjectWriter
 from llm_gateway.aws.s3 import Bucket, S3Error
@@ -201,7 +200,10 @@ async def _results(store: BatchStore, batch: Batch, *, expired: bool) -> AsyncIt
             yield _Result(line, _decode(line))
     waiting = deque[asyncio.Task[_Result]]()
     try:
-        for chunk in decode_chunks(await store.bucket.get(batch.chunks_key) or b""):
+        chunks = await store.bucket.get(batch.chunks_key)
+        if chunks is None:
+            raise RuntimeError(f"the chunks of {batch.id} are not there")
+        for chunk in decode_chunks(chunks):
             source = _Source(store.bucket, batch, chunk)
             for number in chunk.lines:
                 waiting.append(asyncio.ensure_future(_result(store.bucket, batch, source, number, expired=expired)))
@@ -247,7 +249,7 @@ async def _result(bucket: Bucket, batch: Batch, source: _Source, number: int, *,
     try:
         custom_id = await source.custom_id(number)
     except S3Error as error:
-        if not is_gone(error):
+        if not error.missing:
             raise
         return _Result(b"", gone=True)
     if content is None:

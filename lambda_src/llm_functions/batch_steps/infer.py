@@ -13,7 +13,6 @@ import msgspec
 from llm_functions.api_formats.batch_lines import Line, answered, parse, read_line, refused, rendered
 from llm_functions.batch_steps.lines import Chunk
 from llm_gateway import errors
-from llm_gateway.aws.s3 import S3Error
 from llm_gateway.batches.batch import ENDED, Batch
 from llm_gateway.batches.store import BatchStore
 from llm_gateway.errors import GatewayError
@@ -111,8 +110,3 @@ class Answering(msgspec.Struct, frozen=True):
         if is_postponed(error):
             return "postponed"
         return None if is_last else "failing"
-
-
-def is_gone(error: S3Error) -> bool:
-    """Whether an object is not there. A role that may not list a bucket is told 403 in place of 404."""
-    return error.code in ("NoSuchKey", "AccessDenied")

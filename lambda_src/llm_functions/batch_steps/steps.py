@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from llm_functions.batch_steps.finish import INPUT_GONE, finish
-from llm_functions.batch_steps.infer import Answering, Failing, Postponed, is_gone
+from llm_functions.batch_steps.infer import Answering, Failing, Postponed
 from llm_functions.batch_steps.lines import Chunk, check
 from llm_functions.batch_steps.refusals import Refusals
 from llm_gateway.aws.s3 import S3Error
@@ -21,7 +21,7 @@ from llm_gateway.batches.batch import ENDED, Batch
 from llm_gateway.batches.store import BatchStore
 from llm_gateway.batches.table import NOT_WORKED_OFF
 from llm_gateway.gateway import Gateway
-from llm_gateway.telemetry import stacktrace, write_log
+from llm_gateway.telemetry import stacktrace, write_log, write_warning
 
 # Seconds before the end of the invocation at which an answer times out, so that what became of it can still be written.
 END_SECONDS = 20.0
@@ -111,7 +111,7 @@ class BatchSteps:
                 batch.id, batch.endpoint, read, file.bytes, lines_per_call=self._lines_per_call, refuse=refusals.takes
             )
         except S3Error as error:
-            if not is_gone(error):
+            if not error.missing:
                 raise
             await batches.end(batch, "failed", errors=[INPUT_GONE])
             return "stop"
@@ -134,8 +134,9 @@ class BatchSteps:
         try:
             await self._answering.chunk(chunk, is_last=event.get("last", False), deadline=deadline, trace=trace)
         except S3Error as error:
-            if not is_gone(error):
+            if not error.missing:
                 raise
+            write_warning(f"the input file of {chunk.batch} is not there any more")  # the last step ends the batch so
         finally:
             if self._gateway.tracer is not None:
                 await self._gateway.tracer.sent()

@@ -188,7 +188,7 @@ async def _piece(store: BatchStore, file: File, start: int) -> bytes:
     try:
         piece = await store.bucket.get_range(file.key, start, min(start + _PIECE_BYTES, file.bytes))
     except S3Error as error:
-        if error.code in ("NoSuchKey", "AccessDenied", "InvalidRange"):
+        if error.missing or error.code == "InvalidRange":
             raise errors.unknown_file(id=file.id) from None
         raise
     if not piece:

@@ -27,11 +27,15 @@ _UPLOAD_ID = re.compile(rb"<UploadId>([^<]+)</UploadId>")
 
 
 class S3Error(Exception):
-    """S3 answered with an error. `temporary`: another attempt may succeed."""
+    """S3 answered with an error. `temporary`: another attempt may succeed; `missing`: there is no such object, which S3 tells
+    those alone who may list the bucket.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+    """
 
     def __init__(self, code: str, status: int) -> None:
         super().__init__(f"{code} (status {status})")
         self.code = code
+        self.missing = code == "NoSuchKey"
         # ConditionalRequestConflict: the same object is being written.
         self.temporary = status >= 500 or status == 429 or code in ("RequestTimeout", "ConditionalRequestConflict")
 
@@ -64,11 +68,11 @@ class Bucket:
         return True
 
     async def get(self, key: str) -> bytes | None:
-        """Return an object, None if there is none. A role that may not list a bucket is told 403 in place of 404."""
+        """Return an object, None if there is none."""
         try:
             return await self._call("GET", key, b"", ())
         except S3Error as error:
-            if error.code in ("NoSuchKey", "AccessDenied"):
+            if error.missing:
                 return None
             raise
 
@@ -77,7 +81,7 @@ class Bucket:
         try:
             await self.get_range(key, 0, 1)
         except S3Error as error:
-            if error.code in ("NoSuchKey", "AccessDenied"):
+            if error.missing:
                 return False
             raise
         return True

@@ -403,3 +403,45 @@ async def test_memory_is_flat_however_many_lines_there_are(machine: Make, monkey
         peaks.append(max(prepared, finished))
     small, large = peaks
     assert large < small + 8_000 * 300
+
+
+async def test_what_may_not_be_read_is_not_taken_as_missing(machine: Make) -> None:
+    made = machine(provider := Echo(), lines_per_call=3)
+    batch = await made.create(THREE)
+    objects = made.objects
+    objects.denied = ""
+    with pytest.raises(Failing):  # the file
+        await made.step("prepare", batch)
+    objects.denied = None
+    assert (await made.step("prepare", batch))["route"] == "infer"
+    (chunk,) = made.chunks(batch)
+    objects.denied = ""
+    with pytest.raises(Failing):
+        await made.step("infer", batch, chunk=chunk)
+    objects.denied = None
+    await made.infer(batch)
+    assert sorted(provider.asked) == ["a", "b", "c"]
+    objects.denied = ".json"  # the answers, by a policy that was changed meanwhile
+    with pytest.raises(Failing):
+        await made.step("infer", batch, chunk=chunk)
+    assert sorted(provider.asked) == ["a", "b", "c"], "an answer that was paid is not asked for again"
+    for denied in ("chunks.jsonl", ".json"):
+        objects.denied = denied
+        with pytest.raises(Failing):
+            await made.step("finish", batch)
+        assert (await made.known(batch)).status == "finalizing"
+    objects.denied = None
+    await made.step("finish", batch)
+    ended = await made.known(batch)
+    assert (ended.status, ended.completed, ended.failed) == ("completed", 3, 0)
+
+
+async def test_a_batch_whose_chunks_are_lost_is_not_completed(machine: Make) -> None:
+    made = machine(Echo())
+    batch = await made.create(THREE)
+    await made.step("prepare", batch)
+    del made.objects.kept[batch.chunks_key]
+    with pytest.raises(Failing):
+        await made.step("finish", batch)
+    await made.step("fail", batch)
+    assert (await made.known(batch)).status == "failed"

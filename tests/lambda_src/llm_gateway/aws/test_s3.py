@@ -127,7 +127,7 @@ ANSWERS = {
     "after 500": ([(500, "InternalError"), (500, "InternalError"), (200, "")], ""),
     "a conflict": ([(409, "ConditionalRequestConflict"), (200, "")], ""),
     "not there": ([(404, "NoSuchKey")], None),
-    "not there, for a role that may not list": ([(403, "AccessDenied")], None),
+    "not allowed": ([(403, "AccessDenied")], "AccessDenied"),  # which is not the same as not there
     "no bucket": ([(404, "NoSuchBucket")], "NoSuchBucket"),
     "never": ([(503, "SlowDown")] * 4, "SlowDown"),
     "a wrong signature": ([(403, "SignatureDoesNotMatch")], "SignatureDoesNotMatch"),
