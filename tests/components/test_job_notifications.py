@@ -6,13 +6,18 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.test_async_inference import arn, made, statements
+import pulumi_llm
+from components.test_async_inference import JOBS, arn, made, statements
+from support import programs
+from support.programs import MODELS
 
 ACCOUNT = "arn:aws:secretsmanager:us-east-1:123456789012:secret"
 SHOP = {"url": "https://shop.example.com/hooks", "secret_arn": f"{ACCOUNT}:shop-AbCdEf"}
 BANK = {"url": "https://bank.example.com/", "secret_arn": f"{ACCOUNT}:bank-AbCdEf"}
-ENDED = [f"job.{each}" for each in ("succeeded", "failed", "cancelled")]
-ENDED += [f"batch.{each}" for each in ("completed", "failed", "expired", "cancelled")]
+ENDED = [
+    *(f"job.{each}" for each in ("succeeded", "failed", "cancelled")),
+    *(f"batch.{each}" for each in ("completed", "failed", "expired", "cancelled")),
+]
 NOTIFICATIONS: dict[str, Any] = {
     "shop": {"tenants": ["shop", "shop 2"], "webhook": SHOP},
     "bank": {"events": ["job.failed"], "webhook": BANK},
@@ -117,6 +122,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"shop": {"webhook": {**SHOP, "secret_arn": SHOP["secret_arn"].replace("us-east-1", "eu-west-1")}}},
         "webhook.secret_arn: ",
     ),
+    "more tenants than a pattern takes": (
+        {"shop": {"tenants": [f"{number:02}-{'n' * 90}" for number in range(20)], "webhook": SHOP}},
+        "notifications.shop.tenants: make an event pattern of 2,",
+    ),
     "a long name": ({"a-name-of-21-characters": {"webhook": SHOP}}, "notifications"),
     "too many": ({f"n{number}": {"webhook": SHOP} for number in range(6)}, "notifications: "),
 }
@@ -129,3 +138,23 @@ def test_what_could_not_work_is_refused_and_no_secret_is_shown(notifications: di
     told = [f"{each['property_path']}: {each['reason']}" for each in error.value.errors or []]
     assert len(told) == 1 and problem in told[0], told
     assert "secret@" not in told[0] and "whsec_secret" not in told[0]
+
+
+@pytest.mark.parametrize(
+    ("longest", "end", "arguments"),
+    [
+        (32, "-archive", {"event_archive_days": 1}),
+        (23, f"-notify-rule-{'n' * 20}", {"notifications": {name: {"webhook": SHOP} for name in ("n", "n" * 20)}}),
+    ],
+    ids=["archive", "rule"],
+)
+def test_a_component_s_name_leaves_room_for_those_of_its_parts(longest: int, end: str, arguments: dict[str, Any]) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_CreateArchive.html and …/API_PutRule.html"""
+
+    def named(length: int) -> None:
+        args: Any = {"models": MODELS, "jobs": JOBS, **arguments}
+        programs.run(lambda: pulumi_llm.AsyncInference("x" * length, args))
+
+    named(longest)
+    with pytest.raises(pulumi.InputPropertiesError, match=f"at most {longest} leave room for '{end}'"):
+        named(longest + 1)

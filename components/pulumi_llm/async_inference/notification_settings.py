@@ -1,5 +1,6 @@
 """The description of the settings of notifications: who is told when a job or a batch ends."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -7,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from llm_gateway.job_events import ENDS, STATUS_OF
+from llm_gateway.tables import JOB_EVENT_SOURCE, JOB_TENANT
 from pulumi_llm.api_edge.limits import Tenant
 from pulumi_llm.base.settings import Input, KmsKeyArn, Problem, Settings, form
 from pulumi_llm.routing.settings import SecretArn
 
-# In the name of a rule, which has 64 characters at most, beside those of the component and of the stack.
+# In the name of a rule, which has 64 characters at most, beside that of the component.
 NotificationName = Annotated[str, form(r"[a-z0-9][a-z0-9-]{0,19}", "a name: small letters, digits and '-', at most 20")]
 # One function sends for all of them, whose environment has 4 KB.
 MOST_NOTIFICATIONS = 5
@@ -21,6 +23,8 @@ else:
     _Event = Literal[tuple(STATUS_OF)]
 _URL = re.compile(r"https://[a-z0-9-]+(\.[a-z0-9-]+)+(:\d{1,5})?(/[!-~]*)?")
 _LONGEST_URL = 256
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
+_LONGEST_PATTERN = 2_048
 
 
 def _https_url(value: str) -> str:
@@ -61,3 +65,13 @@ class NotificationSettings(Settings):
     def problems(self) -> Iterator[Problem]:
         if self.valid("events") and len(set(self.events)) < len(self.events):
             yield Problem("events", "must name each event once")
+        if self.valid("events", "tenants") and (size := len(self.event_pattern.encode())) > _LONGEST_PATTERN:
+            reason = f"make an event pattern of {size:,} bytes; EventBridge takes {_LONGEST_PATTERN:,}: use two notifications"
+            yield Problem("tenants", reason)
+
+    @property
+    def event_pattern(self) -> str:
+        """The pattern of the events. A replay's are among them: a receiver knows an event again by its id."""
+        detail = {"detail": {JOB_TENANT: list(self.tenants)}} if self.tenants else {}
+        pattern = {"source": [JOB_EVENT_SOURCE], "detail-type": list(self.events), **detail}
+        return json.dumps(pattern, ensure_ascii=False)

@@ -4,7 +4,6 @@ An API destination of EventBridge cannot do it: its connection adds the same hea
 another one for each. https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-target-connection-auth.html
 """
 
-import json
 from collections.abc import Mapping
 
 import pulumi
@@ -12,7 +11,6 @@ from pulumi_aws import cloudwatch, iam, lambda_, sqs
 
 from llm_gateway import environment as variables
 from llm_gateway.queues import MOST_RECEIVES, WEBHOOK_FUNCTION_SECONDS, WEBHOOK_HIDDEN_SECONDS, WEBHOOK_KEPT_SECONDS
-from llm_gateway.tables import JOB_EVENT_SOURCE, JOB_TENANT
 from pulumi_llm.async_inference.args import AsyncInferenceSettings
 from pulumi_llm.async_inference.events import RETRIES
 from pulumi_llm.async_inference.notification_settings import NotificationSettings
@@ -52,19 +50,13 @@ _CONCURRENCY, _BATCH = 2, 5
 def create_rules(
     component: Component, notifications: Mapping[str, NotificationSettings], bus: cloudwatch.EventBus
 ) -> dict[str, cloudwatch.EventRule]:
-    """Make the rule of each notification. A replay comes to it, too: its receiver knows an event again by its id."""
+    """Make the rule of each notification."""
     return {
         name: cloudwatch.EventRule(
             f"{component.child_name('notify-rule')}-{name}",
             description="Events of jobs that somebody is told of",
             event_bus_name=bus.name,
-            event_pattern=json.dumps(
-                {
-                    "source": [JOB_EVENT_SOURCE],
-                    "detail-type": list(notification.events),
-                    **({"detail": {JOB_TENANT: list(notification.tenants)}} if notification.tenants else {}),
-                }
-            ),
+            event_pattern=notification.event_pattern,
             tags=component.tags,
             opts=component.child("notify-rule"),
         )

@@ -1,7 +1,7 @@
 """The name of a component, as far as the physical names that are made of it bound it."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import pulumi
@@ -27,7 +27,11 @@ class _Physical(NamedTuple):
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html
 # https://docs.aws.amazon.com/appconfig/2019-10-09/APIReference/API_CreateApplication.html, …/API_CreateEnvironment.html and
 # …/API_CreateDeploymentStrategy.html; a profile's name may have 128 characters
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html
+# https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_CreateArchive.html, …/API_PutRule.html and
+# https://docs.aws.amazon.com/eventbridge/latest/pipes-reference/API_CreatePipe.html
 _KNOWLEDGE = _Physical(100, r"[A-Za-z0-9](?:[_-]?[A-Za-z0-9])*", "letters and digits, with single '-' or '_' between them,")
+_OF_EVENTS = r"[A-Za-z0-9._-]+", "letters, digits, '.', '-' and '_'"
 _APPCONFIG = _Physical(64, r"(?s).+", "any characters")
 _PHYSICAL = {
     "aws:lb/loadBalancer:LoadBalancer": _Physical(32, r"[A-Za-z0-9-]+", "letters, digits and '-'"),
@@ -39,6 +43,10 @@ _PHYSICAL = {
     "aws:bedrock/agentKnowledgeBase:AgentKnowledgeBase": _KNOWLEDGE,
     "aws:bedrock/agentDataSource:AgentDataSource": _KNOWLEDGE,
     "aws:lambda/function:Function": _Physical(64, r"[A-Za-z0-9_-]+", "letters, digits, '-' and '_'"),
+    "aws:sqs/queue:Queue": _Physical(80, r"[A-Za-z0-9_-]+", "letters, digits, '-' and '_'"),
+    "aws:cloudwatch/eventArchive:EventArchive": _Physical(48, *_OF_EVENTS),
+    "aws:cloudwatch/eventRule:EventRule": _Physical(64, *_OF_EVENTS),
+    "aws:pipes/pipe:Pipe": _Physical(64, *_OF_EVENTS),
     "aws:iam/role:Role": _Physical(64, r"[A-Za-z0-9_+=,.@-]+", "letters, digits and _ + = , . @ -"),
     "aws:appconfig/application:Application": _APPCONFIG,
     "aws:appconfig/environment:Environment": _APPCONFIG,
@@ -50,11 +58,15 @@ _SUFFIX = 8
 
 
 def name_problems(
-    name: str, children: Mapping[str, type[pulumi.Resource]], customize: Mapping[str, Mapping[str, Any] | None]
+    name: str,
+    children: Mapping[str, type[pulumi.Resource]],
+    customize: Mapping[str, Mapping[str, Any] | None],
+    instances: Mapping[str, Collection[str]],
 ) -> Iterator[Problem]:
     """Yield what is wrong with a component's name, for the children that are made.
 
-    A child whose name `customize` gives does not bound it.
+    A child whose name `customize` gives does not bound it. `instances` are what stands behind a key where several children have
+    it, such as `instance` in NAME-key-instance.
     """
     bounds = {
         key: physical
@@ -67,10 +79,11 @@ def name_problems(
             return
     if not bounds:
         return
-    key, longest = max(((key, bound.length - len(key) - 1 - _SUFFIX) for key, bound in bounds.items()), key=lambda b: -b[1])
+    ends = {key: "".join(f"-{part}" for part in (key, max(instances.get(key) or [""], key=len)) if part) for key in bounds}
+    key, longest = max(((key, bounds[key].length - len(end) - _SUFFIX) for key, end in ends.items()), key=lambda b: -b[1])
     if len(name) > longest:
         yield Problem(
             "name",
-            f"{shown(name)} has {len(name)} characters; at most {longest} leave room for {f'-{key}'!r} and Pulumi's random "
+            f"{shown(name)} has {len(name)} characters; at most {longest} leave room for {ends[key]!r} and Pulumi's random "
             f"digits in the {bounds[key].length} that AWS takes",
         )

@@ -316,7 +316,7 @@ def read_arguments(
     instances = made(settings, location)
     problems += customize_problems(customize, children, instances, certain=not problems)
     made_children = {key: children[key] for key in children if instances.get(key, [""])}
-    problems += name_problems(name, made_children, customize)
+    problems += name_problems(name, made_children, customize, instances)
     if problems:
         raise properties_error(component, problems)
     _tell_outputs(settings, late, component, location.region)
