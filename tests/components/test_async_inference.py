@@ -212,7 +212,7 @@ def test_the_pipe_may_read_the_stream_and_put_events_and_only_it_takes_the_role(
     assert trust["Principal"] == {"Service": "pipes.amazonaws.com"}
     assert trust["Condition"] == {
         "StringEquals": {"aws:SourceAccount": ACCOUNT},
-        "ArnLike": {"aws:SourceArn": f"arn:aws:pipes:us-east-1:{ACCOUNT}:pipe/jobs-pipe-*"},
+        "ArnLike": {"aws:SourceArn": f"arn:aws:pipes:us-east-1:{ACCOUNT}:pipe/*"},
     }
 
 
@@ -481,6 +481,8 @@ def test_the_state_machine_of_batches_is_what_step_functions_takes() -> None:
     assert states["Answer"]["MaxConcurrency"] == 7
     # With the last one, what fails is tried as often as a job.
     assert [each["MaxAttempts"] for each in chunks["Infer"]["Retry"] if each["ErrorEquals"] == ["States.ALL"]] == [4]
+    # A cancelled batch is seen in minutes.
+    assert [each["MaxDelaySeconds"] for each in chunks["Infer"]["Retry"] if each["ErrorEquals"] == ["Postponed"]] == [300]
     # A chunk never fails, and its result is short: those of 50,000 chunks fit into 256 KiB.
     assert chunks["LastTry"]["Catch"][0]["Next"] == "Left" and chunks["Left"]["Result"] == 0
     assert len(json.dumps([0] * 50_000, separators=(",", ":"))) < 256 * 1024
@@ -546,9 +548,18 @@ def test_the_state_machine_may_do_its_steps_and_nothing_else() -> None:
     trust = json.loads(recording.inputs("jobs-batch-machine-role")["assumeRolePolicy"])["Statement"][0]
     assert trust["Condition"] == {
         "StringEquals": {"aws:SourceAccount": ACCOUNT},
-        "ArnLike": {"aws:SourceArn": f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:jobs-batch-machine-*"},
+        "ArnLike": {"aws:SourceArn": f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:*"},
     }
     assert fnmatchcase(machine, trust["Condition"]["ArnLike"]["aws:SourceArn"])
+
+
+@pytest.mark.parametrize("key", ["pipe", "batch-machine"])
+def test_a_role_is_taken_for_whatever_name_its_owner_is_given(key: str) -> None:
+    recording = made(batches=BATCHES, customize={key: {"name": "of-our-own"}})
+    role = "pipe-role" if key == "pipe" else "batch-machine-role"
+    trust = json.loads(recording.inputs(f"jobs-{role}")["assumeRolePolicy"])["Statement"][0]
+    owner = arn(recording, f"jobs-{key}")
+    assert owner.endswith("of-our-own") and fnmatchcase(owner, trust["Condition"]["ArnLike"]["aws:SourceArn"])
 
 
 def test_an_accepted_batch_starts_the_state_machine_and_nothing_else_does() -> None:

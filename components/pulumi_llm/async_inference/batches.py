@@ -51,7 +51,7 @@ def create_machine(
 
     account = get_caller_identity_output(opts=component.invoke_options()).account_id
     logs = log_group(component, "batch-machine-logs", shared)
-    role = _role(component, "batch-machine-role", "states.amazonaws.com", account, _arn(component, location, "batch-machine"))
+    role = _role(component, "batch-machine-role", "states.amazonaws.com", account, _any_machine(location))
     before = _policy(component, "batch-machine-policy", role, _statements(jobs, location, function))
     machine = sfn.StateMachine(
         component.child_name("batch-machine"),
@@ -65,7 +65,8 @@ def create_machine(
             "log_destination": pulumi.Output.concat(logs.arn, ":*"),
         },
         tags=component.tags,
-        opts=component.child("batch-machine", depends_on=[before]),
+        # It is gone when its executions have come to their next state, and a call takes up to 16 minutes. The provider waits 5.
+        opts=component.child("batch-machine", depends_on=[before], custom_timeouts=pulumi.CustomTimeouts(delete="45m")),
     )
     return machine, [_policy(component, "batch-map-policy", role, _of_map(machine.arn))]
 
@@ -107,9 +108,10 @@ def create_target(
     )
 
 
-def _arn(component: Component, location: Location, key: str) -> str:
-    """The form of the ARN of a state machine, whose whole name is known after its role alone."""
-    return f"arn:{location.partition}:states:{location.region}:{{}}:stateMachine:{component.child_name(key)}-*"
+def _any_machine(location: Location) -> str:
+    """The form of the ARNs of state machines. The name of this one is known after its role alone, and may be any: `customize`
+    or a project's own way of naming may give it. Who may pass the role to another one is IAM's part."""
+    return f"arn:{location.partition}:states:{location.region}:{{}}:stateMachine:*"
 
 
 def _role(component: Component, key: str, service: str, account: pulumi.Output[str], source: pulumi.Input[str]) -> iam.Role:

@@ -114,7 +114,7 @@ def create_pipe(
     account = get_caller_identity_output(opts=component.invoke_options()).account_id
     role = iam.Role(
         component.child_name("pipe-role"),
-        assume_role_policy=account.apply(lambda account: json.dumps(_trust(component, location, account))),
+        assume_role_policy=account.apply(lambda account: json.dumps(_trust(location, account))),
         tags=component.tags,
         opts=component.child("pipe-role"),
     )
@@ -184,10 +184,10 @@ _DETAIL[JOB_VERSION] = f'"{_DETAIL[JOB_VERSION]}"'
 _TEMPLATE = "{" + ", ".join(f'"{name}": {path}' for name, path in _DETAIL.items()) + "}"
 
 
-def _trust(component: Component, location: Location, account: str) -> dict[str, Any]:
-    """Only pipes of this component's may take the role. Its pipe's whole name is known after the role alone."""
-    pipe = f"arn:{location.partition}:pipes:{location.region}:{account}:pipe/{component.child_name('pipe')}-*"
-    return assume_role("pipes.amazonaws.com", account, pipe)
+def _trust(location: Location, account: str) -> dict[str, Any]:
+    """Only pipes of this account and Region may take the role. The name of this one is known after its role alone, and may be
+    any: `customize` or a project's own way of naming may give it. A pipe that could not take its role would stay failed."""
+    return assume_role("pipes.amazonaws.com", account, f"arn:{location.partition}:pipes:{location.region}:{account}:pipe/*")
 
 
 def _statements(jobs: JobsSettings, bus: cloudwatch.EventBus, queues: Queues) -> list[dict[str, Any]]:

@@ -37,8 +37,9 @@ _OF_LAMBDA = _retry(
 )
 # The executions that are reserved for batches are used up, by others: as long as the batch lasts.
 _THROTTLED = _retry(["Lambda.TooManyRequestsException"], first=2, rate=2, longest=120, attempts=10_000)
-# Something is used up, switched off or not there: as long as the batch lasts, for the function ends it then.
-_POSTPONED = _retry(["Postponed"], first=10, rate=2, longest=900, attempts=10_000)
+# Something is used up, switched off or not there: as long as the batch lasts, for the function ends it then. That a
+# batch is cancelled is seen after such a pause.
+_POSTPONED = _retry(["Postponed"], first=10, rate=2, longest=300, attempts=10_000)
 
 
 def _failing(attempts: int) -> _Retrier:
