@@ -274,6 +274,7 @@ def test_every_error_is_described() -> None:
     more += [
         paths["/v1/files"]["post"],
         paths["/v1/files/{id}"]["get"],
+        paths["/v1/batches"]["post"],
         paths["/v1/batches/{id}"]["get"],
         paths["/usage"]["get"],
     ]
