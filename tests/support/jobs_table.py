@@ -63,8 +63,8 @@ def _is_ended(item: Item | None) -> bool:
 
 
 class Objects(Bucket):
-    """A bucket. `uploads` are those in parts that are neither completed nor given up; nothing whose key ends with `denied` may
-    be read."""
+    """A bucket. `uploads` are those in parts that are neither completed nor given up; nothing with `denied` in its key may be
+    read."""
 
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
@@ -72,7 +72,7 @@ class Objects(Bucket):
         self.denied: str | None = None
 
     def _check(self, key: str) -> None:
-        if self.denied is not None and key.endswith(self.denied):
+        if self.denied is not None and self.denied in key:
             raise S3Error("AccessDenied", 403)
 
     async def put(self, key: str, content: bytes) -> None:

@@ -196,14 +196,11 @@ class _File:
 async def _results(store: BatchStore, batch: Batch, *, expired: bool) -> AsyncIterator[_Result]:
     """Yield the results: those of the lines that were refused first, the others in the order of the file."""
     for number in range(batch.refusals):
-        for line in (await store.bucket.get(batch.refused_key(number)) or b"").splitlines():
+        for line in (await _prepared(store.bucket, batch.refused_key(number))).splitlines():
             yield _Result(line, _decode(line))
     waiting = deque[asyncio.Task[_Result]]()
     try:
-        chunks = await store.bucket.get(batch.chunks_key)
-        if chunks is None:
-            raise RuntimeError(f"the chunks of {batch.id} are not there")
-        for chunk in decode_chunks(chunks):
+        for chunk in decode_chunks(await _prepared(store.bucket, batch.chunks_key)):
             source = _Source(store.bucket, batch, chunk)
             for number in chunk.lines:
                 waiting.append(asyncio.ensure_future(_result(store.bucket, batch, source, number, expired=expired)))
@@ -215,6 +212,13 @@ async def _results(store: BatchStore, batch: Batch, *, expired: bool) -> AsyncIt
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def _prepared(bucket: Bucket, key: str) -> bytes:
+    """Return an object that was written before the batch was begun: without it, nobody knows what was asked."""
+    if (content := await bucket.get(key)) is None:
+        raise RuntimeError(f"{key} is not there")
+    return content
 
 
 class _Source:

@@ -11,7 +11,7 @@ import schemathesis
 from lambda_src.conftest import ROUTES
 from llm_functions.request_context import caller_context
 from llm_gateway.aws.dynamodb import DynamoDB
-from llm_gateway.aws.s3 import Bucket
+from llm_gateway.aws.s3 import Bucket, S3Error
 from llm_gateway.batches.batch import WINDOW_SECONDS
 from llm_gateway.batches.file import KEPT_SECONDS, file_of_batch
 from llm_gateway.batches.files import FileTable
@@ -96,6 +96,18 @@ async def test_a_file_by_openais_own_client(service: Service, client: openai.Asy
             await gone
         assert refused.value.code == "unknown_file"
     assert await bucket.get(f"files/{file.id}") is None and [each async for each in client.files.list()] == []
+
+
+async def test_a_content_that_may_not_be_read_is_no_unknown_file(client: openai.AsyncOpenAI, monkeypatch) -> None:
+    file = await uploaded(client)
+
+    async def denied(*_: Any) -> Any:
+        raise S3Error("AccessDenied", 403)
+
+    monkeypatch.setattr(Bucket, "get_range", denied)
+    with pytest.raises(openai.InternalServerError) as refused:
+        await client.files.content(file.id)
+    assert (refused.value.status_code, refused.value.code) == (503, "jobs_unavailable")
 
 
 async def test_a_caller_may_have_so_many_batches_and_files(gateway: Any, dynamodb: DynamoDB, dynamodb_url: str) -> None:

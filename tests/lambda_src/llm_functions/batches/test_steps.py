@@ -405,6 +405,7 @@ async def test_memory_is_flat_however_many_lines_there_are(machine: Make, monkey
     assert large < small + 8_000 * 300
 
 
+@pytest.mark.assumes("missing-object")
 async def test_what_may_not_be_read_is_not_taken_as_missing(machine: Make) -> None:
     made = machine(provider := Echo(), lines_per_call=3)
     batch = await made.create(THREE)
@@ -436,11 +437,13 @@ async def test_what_may_not_be_read_is_not_taken_as_missing(machine: Make) -> No
     assert (ended.status, ended.completed, ended.failed) == ("completed", 3, 0)
 
 
-async def test_a_batch_whose_chunks_are_lost_is_not_completed(machine: Make) -> None:
+@pytest.mark.parametrize("lost", ["chunks.jsonl", "refused/"])
+async def test_a_batch_whose_chunks_or_refused_lines_are_lost_is_not_completed(machine: Make, lost: str) -> None:
     made = machine(Echo())
-    batch = await made.create(THREE)
+    batch = await made.create([*THREE, asks("wrong", temperature=9)])
     await made.step("prepare", batch)
-    del made.objects.kept[batch.chunks_key]
+    (key,) = [key for key in made.objects.kept if lost in key]
+    del made.objects.kept[key]
     with pytest.raises(Failing):
         await made.step("finish", batch)
     await made.step("fail", batch)
