@@ -34,7 +34,7 @@ from llm_gateway.gateway import Gateway
 from llm_gateway.http.errors import HttpError
 from llm_gateway.jobs.job import ENDED, Job
 from llm_gateway.jobs.retries import is_postponed, may_pass
-from llm_gateway.jobs.store import JobStore, StoreErrors, unavailable
+from llm_gateway.jobs.store import JobStore, StoreErrors, put_answer, unavailable
 from llm_gateway.jobs.table import LEASE_SECONDS, LeaseLost
 from llm_gateway.pipeline import answer
 from llm_gateway.stages.cancel import Stop
@@ -275,11 +275,20 @@ class JobRunner:
             if stop.requested:  # what has come of the answer was paid for
                 await self._table.finish(job, "cancelled", usage=_decode(body).usage)
                 return
-            if not await bucket.put_new(job.result_key, body):  # its own write, of which the answer was lost, or a dead run's
+            if not await self._put(job, body, deadline):  # its own write, of which the answer was lost, or a dead run's
                 body = await bucket.get(job.result_key) or body
         ended = await self._table.finish(job, "succeeded", usage=_decode(body).usage)
         if ended.status == "cancelled":  # while the answer was written; it is kept no longer
             await bucket.put(job.result_key, b"{}")
+
+    async def _put(self, job: Job, body: bytes, deadline: float) -> bool:
+        """Write the answer of a job as `Bucket.put_new` does. Raises the error of a run that was paid for."""
+        try:
+            return await put_answer(self._store.bucket, job.result_key, body, deadline)
+        except StoreErrors as error:
+            failure = unavailable(error)
+            failure.spent = True
+            raise failure from error
 
     async def _failed(self, job: Job, message: Message, error: GatewayError) -> float | None:
         """Do what follows an error. Returns as `_run` does."""

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from llm_gateway import errors
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import GatewayError
 from llm_gateway.estimate import request_tokens, tokens_of
@@ -82,12 +81,7 @@ def of_failure(error: GatewayError, call: "ModelCall | EmbeddingCall") -> Charge
     """Return what a failed call has used: nothing where the provider refused it, the most where nobody knows."""
     if error.usage is not None:
         return of_usage(error.usage, call)
-    begun = error.may_be_billed or error.policy.paid or error.code in _MAY_BE_BILLED
-    return most_of(call) if begun else NOTHING
-
-
-# The router makes these, too, of a call that began.
-_MAY_BE_BILLED = frozenset({errors.upstream_timeout.code, errors.stream_interrupted.code})
+    return most_of(call) if error.is_billed else NOTHING
 
 
 def _cache_write(call: "ModelCall | EmbeddingCall", price: Price) -> int:

@@ -128,12 +128,19 @@ class GatewayError(Exception):
         self.usage: Usage | None = None
         # Whether the provider had begun to answer, or may have: it may charge for what was lost.
         self.may_be_billed = False
+        # Whether the request that ended so has cost something, or may have, by this failure or before it. Set by the pipeline.
+        self.spent = False
         # The headers that say what is left of the caller's limits.
         self.rate_limits: Mapping[str, str] = {}
         # The methods that the path has, where the request's is none of them.
         self.allow = ""
         # Set by telemetry, so that a failure is recorded once.
         self.recorded = False
+
+    @property
+    def is_billed(self) -> bool:
+        """Whether the provider charges for the call that failed so, or may."""
+        return self.usage is not None or self.may_be_billed or self.policy.paid or self.code in _MAY_BE_BILLED
 
     @property
     def cause(self) -> str:
@@ -677,6 +684,10 @@ MOST_PROBLEMS = 20
 def unexpected(error: Exception) -> GatewayError:
     """Return the error for an exception that nobody expected, with the beginning of its text, which may repeat a caller's."""
     return internal_error(detail=f"{type(error).__name__}: {clipped(str(error))}")
+
+
+# The router makes these, too, of a call that began.
+_MAY_BE_BILLED = frozenset({upstream_timeout.code, stream_interrupted.code})
 
 
 def invalid_request(problems: Sequence[Problem]) -> GatewayError:

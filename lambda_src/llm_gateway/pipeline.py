@@ -101,8 +101,7 @@ async def answer(
             await opened.rest.aclose()
         usage = record.done(events)
     except GatewayError as error:
-        record.error(error)
-        usage = error.usage
+        usage = _failed(record, error)
         raise
     except (AnsweredBefore, GeneratorExit, asyncio.CancelledError) as reason:
         record.stopped(repeated=isinstance(reason, AnsweredBefore))
@@ -131,6 +130,13 @@ def refuse(gateway: Gateway, request: "ChatRequest | EmbeddingRequest", caller: 
         record.close()
         return error
     return None
+
+
+def _failed(record: Record, error: GatewayError) -> Usage | None:
+    """Record the error that a request ends with, and have it say whether the request has cost something. Returns its usage."""
+    record.error(error)
+    error.spent = error.spent or any(each.error is None or each.error.is_billed for each in record.attempts)
+    return error.usage
 
 
 async def _finish(

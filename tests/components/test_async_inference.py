@@ -484,6 +484,7 @@ def test_the_state_machine_of_batches_is_what_step_functions_takes() -> None:
     # A cancelled batch is seen in minutes.
     assert [each["MaxDelaySeconds"] for each in chunks["Infer"]["Retry"] if each["ErrorEquals"] == ["Postponed"]] == [300]
     # A chunk never fails, and its result is short: those of 50,000 chunks fit into 256 KiB.
+    assert [each["MaxAttempts"] for each in chunks["LastTry"]["Retry"] if each["ErrorEquals"] == ["States.ALL"]] == [0]
     assert chunks["LastTry"]["Catch"][0]["Next"] == "Left" and chunks["Left"]["Result"] == 0
     assert len(json.dumps([0] * 50_000, separators=(",", ":"))) < 256 * 1024
     # Nothing but ids and keys is given from state to state.

@@ -88,7 +88,7 @@ def definition(partition: str, function_arn: str, *, maximum_concurrency: int, m
             "StartAt": "Infer",
             "States": {
                 "Infer": chunk({}, max_tries - 2, "LastTry"),
-                "LastTry": chunk({"last": True}, 2, "Left"),
+                "LastTry": chunk({"last": True}, 0, "Left"),
                 # Its lines have no answers, which Finish tells. The result of a chunk that fails would be as long as its input
                 # and its error, and those of all chunks have to fit into 256 KiB.
                 "Left": {"Type": "Pass", "Result": 0, "End": True},

@@ -18,7 +18,7 @@ from llm_gateway.batches.store import BatchStore
 from llm_gateway.errors import GatewayError
 from llm_gateway.gateway import Gateway
 from llm_gateway.jobs.retries import is_postponed, may_pass
-from llm_gateway.jobs.store import StoreErrors
+from llm_gateway.jobs.store import StoreErrors, put_answer
 from llm_gateway.pipeline import answer
 from llm_gateway.tables import FILES_PREFIX
 from llm_gateway.telemetry import stacktrace, write_log, write_warning
@@ -48,12 +48,11 @@ class Answering(msgspec.Struct, frozen=True):
 
         Args:
             is_last: This is the last try of what fails: its error is its answer.
-            deadline: A time of the running loop's clock. Answers have come by then.
+            deadline: A time of the running loop's clock. Answers have come, and are written, by then.
         """
         batch = await self.store.batches.get(chunk.batch)
         if batch is None or batch.cancel or batch.status in ENDED or batch.expires_at <= self.store.batches.clock():
             return
-        deadline = min(deadline, asyncio.get_running_loop().time() + self.seconds)
         copies = {number for number, _ in chunk.copies}
         content = await self.store.bucket.get_range(f"{FILES_PREFIX}{batch.input_file}", chunk.start, chunk.end)
         texts = dict(enumerate(content.split(b"\n"), chunk.first))
@@ -73,19 +72,20 @@ class Answering(msgspec.Struct, frozen=True):
         if self.gateway.tracer is not None:
             self.gateway.tracer.begin_event(trace)
         request_id = f"{batch.id}-{number}-{secrets.token_hex(4)}"
+        answer_by = min(deadline, asyncio.get_running_loop().time() + self.seconds)
         key, line, outcome = batch.result_key(number), read_line(text, batch.endpoint), "completed"
         try:
             if await self.store.bucket.exists(key):
                 return "known"
             try:
-                body = await self._answered(batch, line, request_id, deadline)
+                body = await self._answered(batch, line, request_id, answer_by)
                 result = answered(batch, number, line.custom_id, request_id, body)
             except GatewayError as error:
                 if (again := self._again(batch, error, is_last=is_last)) is not None:
                     return again
                 outcome = "failed"
                 result = refused(batch, number, line.custom_id, request_id, error, debug=self.debug)
-            return outcome if await self.store.bucket.put_new(key, result) else "known"
+            return outcome if await put_answer(self.store.bucket, key, result, deadline) else "known"
         except StoreErrors as error:
             write_warning(f"{type(error).__name__}: {error}", request_id=request_id)
             return "failing"

@@ -4,8 +4,11 @@ from llm_gateway.errors import GatewayError
 
 
 def is_postponed(error: GatewayError) -> bool:
-    """Whether a run that ends so is no try: what it needs is used up, switched off, or not there."""
-    return error.status in (429, 503)
+    """Whether a run that ends so is no try: what it needs is used up, switched off, or not there, and nothing was paid for it.
+
+    A try that costs is counted: nothing else would end a job, or a line, whose answer is paid for again and again.
+    """
+    return error.status in (429, 503) and not error.spent
 
 
 def may_pass(error: GatewayError, longest_wait: float) -> bool:

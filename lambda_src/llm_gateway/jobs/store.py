@@ -18,6 +18,8 @@ from llm_gateway.tables import DEFAULT_JOBS_PER_CALLER
 
 # Jobs of one request that are written at once.
 _AT_ONCE = 16
+# Seconds between the attempts to write an answer, the first ones and the later ones. Each makes some calls of its own.
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 # What the table and the bucket raise where they cannot be read or written.
 StoreErrors = (DynamoDBError, S3Error, HttpError)
 
@@ -77,6 +79,24 @@ class JobStore(msgspec.Struct, frozen=True):
         await self.bucket.put_new(job.request_key, asked)
         kept = await self.table.add(job)
         return kept, kept is not job
+
+
+async def put_answer(bucket: Bucket, key: str, content: bytes, deadline: float) -> bool:
+    """Write an answer as `Bucket.put_new` does, until that succeeds: it is paid for, and another one would be, too.
+
+    Args:
+        deadline: A time of the running loop's clock. Raises one of `StoreErrors`, the last one, where it has not succeeded by
+            then.
+    """
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return await bucket.put_new(key, content)
+        except StoreErrors:
+            if asyncio.get_running_loop().time() + pause >= deadline:
+                raise
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
 
 
 def unavailable(error: Exception) -> errors.GatewayError:

@@ -13,6 +13,7 @@ import msgspec
 from llm_gateway import errors
 from llm_gateway.aws.client import Aws
 from llm_gateway.aws.repeated import post_repeated
+from llm_gateway.errors import GatewayError
 
 Source = Literal["INPUT", "OUTPUT"]
 
@@ -91,6 +92,8 @@ class Guardrail:
             found = tuple(finding for findings, _ in answers for finding in findings)
             if any(finding.action == "BLOCKED" for finding in found):
                 return Assessment(found, tuple(texts))
+            if isinstance(failure, GatewayError):
+                failure.spent = bool(answers)
             raise failure
         passed = [""] * len(texts)
         for call, (_, masked) in zip(calls, answers, strict=True):

@@ -9,6 +9,7 @@ import pytest
 
 from llm_functions.batch_steps.infer import Failing, Postponed
 from llm_functions.batch_steps.steps import BatchSteps
+from llm_gateway.aws.s3 import S3Error
 from llm_gateway.batches.batch import Batch, new_batch
 from llm_gateway.batches.file import new_file
 from llm_gateway.batches.files import FileTable
@@ -36,16 +37,21 @@ def file_of(lines: Sequence[Any]) -> bytes:
     return b"".join((each if isinstance(each, bytes) else json.dumps(each).encode()) + b"\n" for each in lines)
 
 
+# How often what fails is tried.
+TRIES = 4
+
+
 class Killed(BaseException):
     """The function's process ends here."""
 
 
 class Dying(Objects):
-    """A bucket after whose n-th write the process is killed, once."""
+    """A bucket after whose n-th write the process is killed, once, and that denies the next `refuses` new objects."""
 
     def __init__(self) -> None:
         super().__init__()
         self.lives = -1
+        self.refuses = 0
 
     def _die(self) -> None:
         self.lives -= 1
@@ -57,6 +63,9 @@ class Dying(Objects):
         self._die()
 
     async def put_new(self, key: str, content: bytes) -> bool:
+        if self.refuses:
+            self.refuses -= 1
+            raise S3Error("AccessDenied", 403)
         is_new = await super().put_new(key, content)
         self._die()
         return is_new
@@ -111,17 +120,16 @@ class Machine:
     def chunks(self, batch: Batch) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.objects.kept[batch.chunks_key].splitlines()]
 
-    async def infer(self, batch: Batch, tries: int = 3, pause: float = 900.0) -> None:
-        """Answer the chunks as the map does: `Failing` is tried so often, `Postponed` for as long as it lasts."""
+    async def infer(self, batch: Batch, tries: int = TRIES, pause: float = 900.0) -> None:
+        """Answer the chunks as the map does: what is `Failing` is tried so often, `Postponed` for as long as it lasts."""
         for chunk in self.chunks(batch):
             left = tries
-            while True:
+            while left:
                 try:
-                    last = {"last": True} if left <= 0 else {}
+                    last = {"last": True} if left == 1 else {}
                     assert await self.step("infer", batch, repeated=True, chunk=chunk, **last) == 0
                     break
                 except Failing:
-                    assert left > 0
                     left -= 1
                 except Postponed:
                     pass

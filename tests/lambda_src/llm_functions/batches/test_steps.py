@@ -2,19 +2,22 @@
 
 import json
 import tracemalloc
-from collections.abc import AsyncGenerator, Callable
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any, cast
 
 import pytest
 
-from lambda_src.llm_functions.batches.conftest import CALLER, Machine, asks
+from lambda_src.llm_functions.batches.conftest import CALLER, TRIES, Machine, asks
 from llm_functions.batch_steps.infer import Failing, Postponed
 from llm_gateway import errors
 from llm_gateway.aws import multipart
 from llm_gateway.batches.batch import WINDOW_SECONDS
 from llm_gateway.call import ModelCall
+from llm_gateway.checked_router import Safety as Stage
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Event, Usage
+from llm_gateway.safety import GuardrailUse, Safety
+from llm_gateway.stages.guardrail import Assessment, Guardrail, Source
 from llm_gateway.tables import BATCH_EXECUTION_SECONDS
 from support.scripted_provider import Scripted
 
@@ -104,6 +107,49 @@ async def test_what_may_pass_is_tried_again(machine: Make, reactions: list[Any],
     assert provider.asked.count("b") == times
     # The chunks after it wait, as they do where the map has no place left: here they are late.
     assert ended.status == ("expired" if expected == "batch_expired" else "completed")
+
+
+async def test_an_answer_that_cannot_be_written_at_first_is_not_asked_for_again(machine: Make) -> None:
+    made = machine(provider := Echo())
+    batch = await made.create(THREE)
+    made.objects.refuses = 9
+    ended = await made.work_off(batch)
+    assert (ended.status, ended.completed, sorted(provider.asked)) == ("completed", 3, ["a", "b", "c"])
+
+
+async def test_an_answer_that_cannot_be_written_is_paid_for_at_each_try_and_no_more(machine: Make) -> None:
+    made = machine(provider := Echo())
+    batch = await made.create(THREE)
+    made.objects.refuses = 10_000
+    assert (await made.step("prepare", batch))["route"] == "infer"
+    await made.infer(batch)
+    assert provider.asked.count("a") == provider.asked.count("b") == provider.asked.count("c") == TRIES
+    made.objects.refuses = 0
+    await made.step("finish", batch)
+    assert await made.answers(await made.known(batch)) == dict.fromkeys("abc", "request_failed")
+
+
+# Where the guardrail is away -> how often the model is asked, and the line's error.
+AWAY: dict[str, tuple[Source, int, str]] = {
+    "before it is asked": ("INPUT", 0, "batch_expired"),
+    "after it has answered": ("OUTPUT", TRIES, "guardrail_unavailable"),
+}
+
+
+@pytest.mark.parametrize(("source", "asked", "code"), AWAY.values(), ids=AWAY)
+async def test_an_answer_that_cannot_be_checked_was_a_try(machine: Make, source: Source, asked: int, code: str) -> None:
+    """A prompt that cannot be checked waits: nothing is paid for that."""
+
+    class Away:
+        async def assess(self, of: Source, texts: Sequence[str], deadline: float) -> Assessment:
+            if of == source:
+                raise errors.guardrail_unavailable()
+            return Assessment((), tuple(texts))
+
+    safety = Stage(Safety(guardrail=GuardrailUse()), cast("Guardrail", Away()))
+    made = machine(provider := Echo(), safety=safety)
+    ended = await made.work_off(await made.create(THREE[:1]))
+    assert (await made.answers(ended), len(provider.asked)) == ({"a": code}, asked)
 
 
 async def test_equal_bodies_are_asked_once_where_they_have_one_answer(machine: Make) -> None:

@@ -1,7 +1,7 @@
 """A worker with its table, bucket and queue, all in the test's process, and time that leaps."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -24,16 +24,16 @@ CALLER = Caller("acme", "ci")
 
 
 class Worker:
-    """The worker and what it works with. `provider` answers; `target` is the name of the one target."""
+    """The worker and what it works with. `provider` answers, at the alias's `targets`."""
 
-    def __init__(self, clock: Clock, provider: Any, max_tries: int, **gateway: Any) -> None:
+    def __init__(self, clock: Clock, provider: Any, max_tries: int, targets: Sequence[str], **gateway: Any) -> None:
         began = clock.now()
         self.clock = lambda: EPOCH + clock.now() - began
         self.table = Table()
         self.objects = Objects()
         self.jobs = JobTable(self.table, TABLE, clock=self.clock)
         self.queue = StandInQueue(self.clock)
-        self.routes = Routes((alias("target"),))
+        self.routes = Routes((alias(*targets),))
         self.runner = JobRunner(
             Gateway(self.routes, routing(provider), **gateway), JobStore(self.jobs, self.objects), self.queue, max_tries
         )
@@ -73,7 +73,7 @@ class Worker:
 def worker(clock: Clock) -> Callable[..., Worker]:
     clock._quiet = 0.0  # nothing is on its way outside of this process
 
-    def make(provider: Any, max_tries: int = 3, **gateway: Any) -> Worker:
-        return Worker(clock, provider, max_tries, **gateway)
+    def make(provider: Any, max_tries: int = 3, targets: Sequence[str] = ("target",), **gateway: Any) -> Worker:
+        return Worker(clock, provider, max_tries, targets, **gateway)
 
     return make

@@ -1,10 +1,11 @@
 """What the worker makes of each message: of its job, of its answer, and of the message itself."""
 
 import asyncio
+import itertools
 import math
 import random
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Any, cast
 
 import pytest
 
@@ -13,17 +14,21 @@ from llm_gateway import errors
 from llm_gateway.aws.dynamodb import DynamoDBError
 from llm_gateway.aws.s3 import S3Error
 from llm_gateway.call import ModelCall
+from llm_gateway.checked_router import Safety as Stage
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Event, Usage
 from llm_gateway.jobs.job import Job
 from llm_gateway.jobs.table import LEASE_SECONDS
 from llm_gateway.providers.registry import always_caching
 from llm_gateway.rules import Rule
+from llm_gateway.safety import GuardrailUse, Safety
+from llm_gateway.stages.guardrail import Assessment, Guardrail, Source
 from llm_gateway.stages.policy import Policy
 from llm_gateway.tables import JOBS
+from support.clock import Clock
 from support.jobs_queue import VISIBILITY_SECONDS
 from support.jobs_requeue import requeue
-from support.jobs_table import TABLE
+from support.jobs_table import TABLE, Objects
 from support.scripted_provider import Scripted
 
 pytestmark = pytest.mark.timeout(120)
@@ -444,6 +449,80 @@ async def test_a_job_outlives_its_stores_being_down(worker, monkeypatch, method:
     await asyncio.sleep(HIDDEN_SECONDS)
     assert await at.work() == []
     assert (await at.known(job)).status == "succeeded" and len(provider.asked) == asked
+
+
+def denies(puts: int) -> Callable[..., Awaitable[bool]]:
+    """A bucket's `put_new` that so many calls are denied, as by its policy."""
+    left = itertools.count(-puts)
+
+    async def put_new(bucket: Objects, key: str, content: bytes) -> bool:
+        if next(left) < 0:
+            raise S3Error("AccessDenied", 403)
+        return bucket.kept.setdefault(key, content) is content
+
+    return put_new
+
+
+async def test_an_answer_is_written_again_and_again_and_not_asked_for_again(worker, monkeypatch) -> None:
+    at = worker(provider := Scripted())
+    job = await at.submit()
+    monkeypatch.setattr(Objects, "put_new", denies(8))
+    assert await at.work() == []
+    known = await at.known(job)
+    assert (known.status, known.attempts, provider.asked) == ("succeeded", 1, ["target"])
+
+
+async def every_try(at: Any, clock: Clock, job: Job) -> Job:
+    """Work for as long as a job has messages."""
+    while at.queue.messages:
+        clock.forward(1_000)
+        assert await at.work() == []
+    return await at.known(job)
+
+
+async def test_an_answer_that_cannot_be_written_is_paid_for_at_each_try_and_no_more(worker, clock, monkeypatch) -> None:
+    at = worker(provider := Scripted())
+    job = await at.submit()
+    with monkeypatch.context() as patched:
+        patched.setattr(Objects, "put_new", denies(10_000))
+        known = await every_try(at, clock, job)
+    assert (known.status, known.error["code"], known.is_redrivable) == ("failed", "retries_exhausted", True)
+    assert "jobs_unavailable" in known.error["message"] and len(provider.asked) == 3
+    at.queue.redrive()
+    assert (await every_try(at, clock, job)).status == "succeeded" and len(provider.asked) == 4
+
+
+# Where the guardrail is away -> how often a job is tried, and its model is asked.
+AWAY: dict[str, tuple[Source, int, int]] = {"before it is asked": ("INPUT", 8, 0), "after it has answered": ("OUTPUT", 3, 3)}
+
+
+@pytest.mark.parametrize(("source", "tries", "asked"), AWAY.values(), ids=AWAY)
+async def test_an_answer_that_cannot_be_checked_was_a_try(worker, clock, source: Source, tries: int, asked: int) -> None:
+    """A prompt that cannot be checked waits: nothing is paid for that."""
+
+    class Away:
+        async def assess(self, of: Source, texts: Sequence[str], deadline: float) -> Assessment:
+            if of == source:
+                raise errors.guardrail_unavailable()
+            return Assessment((), tuple(texts))
+
+    safety = Stage(Safety(guardrail=GuardrailUse()), cast("Guardrail", Away()))
+    at = worker(provider := Scripted(), safety=safety)
+    job = await at.submit()
+    for _ in range(8):
+        clock.forward(1_000)
+        await at.work()
+    known = await at.known(job)
+    assert (known.status, known.attempts, len(provider.asked)) == ("failed" if asked else "queued", tries, asked)
+
+
+async def test_what_is_used_up_after_another_target_has_cost_something_was_a_try(worker, clock) -> None:
+    slow, throttled = errors.upstream_timeout(), errors.upstream_throttled()
+    at = worker(provider := Scripted(target=slow, other=throttled), targets=("target", "other"))
+    job = await at.submit()
+    known = await every_try(at, clock, job)
+    assert (known.status, known.error["code"]) == ("failed", "retries_exhausted")
+    assert provider.asked == ["target", "other"] * 3
 
 
 async def test_a_job_is_refused_by_what_holds_when_it_runs(worker) -> None:
