@@ -77,7 +77,8 @@ class Service:
             return [event async for event in events if event.name != ":"]
 
     def openai(self, **options: Any) -> openai.AsyncOpenAI:
-        http = httpx2.AsyncClient(verify=False, trust_env=False, timeout=PATIENCE)
+        # As the SDK's own client, it follows redirects.
+        http = httpx2.AsyncClient(verify=False, trust_env=False, timeout=PATIENCE, follow_redirects=True)
         self.clients.push_async_callback(http.aclose)
         options = {"api_key": "test-key", "max_retries": 0, "base_url": f"{self.url}/v1", **options}
         return openai.AsyncOpenAI(http_client=http, **options)

@@ -23,6 +23,11 @@ from llm_gateway.operations import MAX_BODY_BYTES
 from llm_gateway.stages.idempotency import check_key
 from llm_gateway.telemetry import write_warning
 
+# The longest file that is sent. Lambda sends the first 6 MB of a response at once, what follows at 2 MB a second, and 200 MB in
+# all: https://docs.aws.amazon.com/lambda/latest/dg/configuration-response-streaming.html
+_LARGEST_SENT = 5 * 1024 * 1024
+# Seconds within which a caller begins to read a longer one at S3.
+_LINK_SECONDS = 300
 # What is read of a file at once while it is sent.
 _PIECE_BYTES = 1024 * 1024
 
@@ -144,11 +149,14 @@ async def cancel_batch(_gateway: Gateway, store: BatchStore, http: Request) -> A
 
 
 async def send_content(store: BatchStore, http: Request) -> None:
-    """Send a file, a piece after the other. Where the rest of it cannot be read, the response is cut: it has fewer bytes than
-    its head says."""
+    """Send a file, a piece after the other, or the caller to S3 for a long one. Where the rest of it cannot be read, the
+    response is cut: it has fewer bytes than its head says."""
     try:
         found = await _file(store, http.caller, http.parameter)
         piece, sent = await _piece(store, found, 0), 0
+        if found.bytes > _LARGEST_SENT:
+            await _send_link(store.bucket.presigned(found.key, _LINK_SECONDS), http)
+            return
     except StoreErrors as error:
         raise unavailable(error) from error
     headers = [
@@ -169,6 +177,12 @@ async def send_content(store: BatchStore, http: Request) -> None:
         except (*StoreErrors, GatewayError) as error:
             write_warning(f"the file {found.id} was sent up to byte {sent:,} of {found.bytes:,}: {error}")
             return
+
+
+async def _send_link(url: str, http: Request) -> None:
+    headers = [(b"location", url.encode()), (b"content-length", b"0"), *http.headers]
+    await http.send({"type": "http.response.start", "status": 302, "headers": headers})
+    await http.send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 _HANDLERS: Mapping[str, Callable[[Gateway, BatchStore, Request], Awaitable[Answer]]] = {

@@ -116,7 +116,11 @@ def _operation(operation: Operation, auth: str, *, keyed: bool) -> dict[str, Any
     described: dict[str, Any] = {
         "operationId": operation.id,
         "summary": operation.summary,
-        "responses": {_STATUSES.get(operation.id, "200"): answer, **_errors(operation, auth, keyed=keyed)},
+        "responses": {
+            _STATUSES.get(operation.id, "200"): answer,
+            **_OTHER.get(operation.id, {}),
+            **_errors(operation, auth, keyed=keyed),
+        },
     }
     if operation.id == "cancel":
         described["parameters"] = [_STREAM_IN_PATH]
@@ -198,6 +202,8 @@ _ANSWERS = {
 
 # Of the operations that answer with another one than 200.
 _STATUSES = {"cancel": "202", "submit_jobs": "202"}
+# What is answered besides by the operation, and is no error.
+_OTHER = {"file_content": openapi_batches.LINK}
 
 
 def _header(description: str, kind: str = "string", *, required: bool = True) -> dict[str, Any]:

@@ -96,6 +96,13 @@ PARAMETERS: dict[str, list[dict[str, Any]]] = {
 }
 _ANSWERS = {"files": "FileList", "delete_file": "DeletedFile", "batches": "BatchList"}
 
+LINK: dict[str, Any] = {
+    "302": {
+        "description": "A long file is at S3, by this link, for five minutes",
+        "headers": {"Location": {"required": True, "schema": {"type": "string"}}},
+    }
+}
+
 
 def answer(id: str) -> dict[str, Any]:
     """Return what an operation of batches and files answers with."""

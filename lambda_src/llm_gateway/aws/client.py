@@ -113,6 +113,15 @@ class Aws:
             deadline=deadline,
         )
 
+    def presigned(self, service: str, base: str, path: str, query: Sequence[tuple[str, str]], seconds: int) -> str:
+        """Return a URL by which anybody may send a GET request for so many seconds, as these credentials may: it is a secret.
+
+        `base` and `path` are as in `send`.
+        """
+        url = parse_url(base + path)
+        signer = Signer(*self._credentials, self._region, service)
+        return f"{base}{path}?{signer.presign(url.host, url.path, query, seconds, time.time())}"
+
     def bucket(self, name: str) -> str:
         """Return the base URL of an S3 bucket: a host of its own, or the path of one where the address of S3 is replaced.
 

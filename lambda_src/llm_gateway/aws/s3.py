@@ -95,6 +95,11 @@ class Bucket:
         _, content = await self._request("GET", key, b"", [("range", f"bytes={start}-{end - 1}")])
         return content
 
+    def presigned(self, key: str, seconds: int) -> str:
+        """Return a URL by which anybody may read an object for so many seconds, as a file that a browser does not show."""
+        query = [("response-content-disposition", "attachment"), ("response-content-type", "application/octet-stream")]
+        return self._aws.presigned("s3", self._base, f"/{quote(key, safe='/')}", query, seconds)
+
     async def begin_upload(self, key: str, content_type: str) -> str:
         """Begin to write an object in parts, and return the id of the upload."""
         _, answer = await self._request("POST", key, b"", [("content-type", content_type)], "uploads=")

@@ -119,6 +119,29 @@ class Signer:
         added.append(("authorization", f"{self._credential}{signed_names}, Signature={signature}"))
         return added
 
+    def presign(self, host: str, path: str, query: Sequence[tuple[str, str]], seconds: int, now: float) -> str:
+        """Return the query of a GET request that anybody may send for so many seconds, as `Signer.sign` has its arguments.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+        """
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+        if stamp[:8] != self._day:
+            self._derive_key(stamp[:8])
+        parameters = [
+            *query,
+            ("X-Amz-Algorithm", "AWS4-HMAC-SHA256"),
+            ("X-Amz-Credential", f"{self._access_key}/{self._scope}"),
+            ("X-Amz-Date", stamp),
+            ("X-Amz-Expires", str(seconds)),
+            ("X-Amz-SignedHeaders", "host"),
+            *([("X-Amz-Security-Token", self._token)] if self._token else []),
+        ]
+        encoded = "&".join(sorted(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in parameters))
+        canonical = f"GET\n{self._canonical_path(path)}\n{encoded}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD"
+        digest = hashlib.sha256(canonical.encode()).hexdigest()
+        to_sign = f"AWS4-HMAC-SHA256\n{stamp}\n{self._scope}\n{digest}"
+        return f"{encoded}&X-Amz-Signature={hmac.digest(self._key, to_sign.encode(), 'sha256').hex()}"
+
     def _derive_key(self, day: str) -> None:
         """Derive the signing key of a day (``YYYYMMDD``, in UTC). It is the same for every request of that day."""
         key = self._secret

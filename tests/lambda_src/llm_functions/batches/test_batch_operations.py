@@ -320,6 +320,30 @@ async def test_the_file_of_answers_is_no_file_of_requests(
         await client.files.content(result.id)
 
 
+@pytest.mark.assumes("presigned-file")
+async def test_a_file_that_is_longer_than_lambda_sends_is_read_at_s3(
+    client: openai.AsyncOpenAI, service: Service, dynamodb: DynamoDB, batches: BatchTable, bucket: Bucket
+) -> None:
+    batch = await batches.get((await created(client)).id)
+    assert batch is not None
+    content = LINES * (6 * 1024 * 1024 // len(LINES))
+    result = file_of_batch(batch, "output", len(content), batches.clock())
+    await FileTable(dynamodb, TABLE).add(result)
+    await bucket.put(result.key, content)
+    path = f"/v1/files/{result.id}/content"
+    answer = await service.http.get(path, headers=by())
+    link = httpx.URL(answer.headers["location"])
+    assert (answer.status_code, answer.content, link.params["X-Amz-Expires"]) == (302, b"", "300")
+    assert link.path.endswith(f"/{result.key}") and "authorization" not in answer.headers
+    assert (await client.files.content(result.id)).content == content  # the client follows
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as anybody:
+        read = await anybody.get(link)
+    assert read.headers["content-disposition"] == "attachment" and read.headers["content-type"] == "application/octet-stream"
+    assert (await service.http.get(path, headers=by("other"))).status_code == 404
+    await bucket.delete(result.key)
+    assert (await service.http.get(path, headers=by())).status_code == 404
+
+
 WRONG_FILES: dict[str, tuple[list[tuple[str, bytes]], str, str]] = {
     "no purpose": ([FILE], "purpose", "required"),
     "another purpose": ([("form-data; name=purpose", b"fine-tune"), FILE], "purpose", "'batch'"),

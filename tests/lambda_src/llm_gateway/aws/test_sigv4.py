@@ -5,10 +5,10 @@ import hmac
 import traceback
 from collections.abc import Sequence
 from unittest import mock
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
-from botocore.auth import SigV4Auth
+from botocore.auth import S3SigV4QueryAuth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from hypothesis import example, given, settings
@@ -273,3 +273,16 @@ def test_signer_that_cannot_be_made(field: str, value: str) -> None:
 def test_repr_has_no_secret() -> None:
     text = repr(Signer(ACCESS_KEY, SECRET_KEY, TOKEN, "us-east-1", "service"))
     assert not any(secret in text for secret in (ACCESS_KEY, SECRET_KEY, TOKEN))
+
+
+@pytest.mark.parametrize("token", [None, TOKEN])
+@pytest.mark.parametrize("path", ["/files/file-1", "/the%20bucket/a//%C3%A4/../b+c"])
+def test_a_presigned_url_is_botocores(token: str | None, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = datetime.datetime(2026, 12, 1, 3, 4, 5, tzinfo=datetime.UTC)
+    query = [("response-content-disposition", 'attachment; filename="a b.jsonl"'), ("response-content-type", "text/plain")]
+    mine = Signer(ACCESS_KEY, SECRET_KEY, token, "eu-west-1", "s3").presign(HOST, path, query, 300, now.timestamp())
+    request = AWSRequest("GET", f"https://{HOST}{path}", params=dict(query))
+    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: now.replace(tzinfo=None))
+    S3SigV4QueryAuth(Credentials(ACCESS_KEY, SECRET_KEY, token), "s3", "eu-west-1", expires=300).add_auth(request)
+    theirs = urlsplit(request.url)
+    assert sorted(parse_qsl(mine, strict_parsing=True)) == sorted(parse_qsl(theirs.query, strict_parsing=True))
