@@ -6,6 +6,7 @@ https://www.rfc-editor.org/rfc/rfc7578 and https://www.rfc-editor.org/rfc/rfc204
 import re
 from email.message import Message
 from email.parser import HeaderParser
+from email.utils import unquote
 
 import msgspec
 
@@ -60,7 +61,7 @@ def _add(form: Form, section: bytes) -> None:
         raise _malformed(f"the headers of a part are longer than {_MOST_HEADERS} bytes, or do not end")
     content = rest[len(head) + len(end) - 2 :]
     disposition = _disposition(head[2:])
-    name, filename = disposition.get_param("name", header="content-disposition"), disposition.get_filename()
+    name, filename = disposition.get_param("name", header="content-disposition"), _filename(disposition)
     if disposition.get_content_disposition() != "form-data" or not isinstance(name, str) or not name:
         raise _malformed('a part has no header Content-Disposition: form-data; name="…"')
     if name in form.fields or name in form.files:
@@ -82,6 +83,21 @@ def _disposition(head: bytes) -> Message:
         return HeaderParser().parsestr(head.decode())
     except UnicodeDecodeError:
         raise _malformed("the headers of a part are not UTF-8") from None
+
+
+def _filename(disposition: Message) -> str | None:
+    """Return the name of a part's file, None if it is a field. Some clients write `filename*`, in UTF-8, although RFC 7578
+    forbids it: https://www.rfc-editor.org/rfc/rfc5987"""
+    given = disposition.get_param("filename", header="content-disposition")
+    if given is None or isinstance(given, str):
+        return given if given is None else unquote(given).strip()
+    charset, _, text = given  # each character of the text stands for a byte
+    if (charset or "us-ascii").lower() not in ("utf-8", "us-ascii"):
+        raise _malformed("the filename* of a part is neither UTF-8 nor ASCII")
+    try:
+        return text.encode("latin-1").decode(charset or "us-ascii").strip()
+    except UnicodeError:
+        raise _malformed("the filename* of a part is not what its charset says") from None
 
 
 def _boundary(content_type: str) -> str:

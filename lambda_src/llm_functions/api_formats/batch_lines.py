@@ -3,6 +3,7 @@
 https://platform.openai.com/docs/api-reference/batch/request-input
 """
 
+import codecs
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -22,6 +23,8 @@ LONGEST_LINE = 4 * 1024 * 1024
 
 Render = Callable[[AsyncIterator[list[Event]]], "Any"]
 _encode = msgspec.json.Encoder().encode
+# What JSON allows in a string, and many a reader of lines takes for the end of one, such as Python's str.splitlines.
+_OTHER_LINE_ENDS = [(end.encode(), f"\\u{ord(end):04x}".encode()) for end in "\u2028\u2029\x85"]
 
 
 class LineProblem(Exception):
@@ -57,7 +60,7 @@ _decode_sampling = msgspec.json.Decoder(_Sampling).decode
 def read_line(text: bytes, endpoint: str) -> Line:
     """Return what a line says. Raises `LineProblem`."""
     try:
-        line = _decode_line(text)
+        line = _decode_line(text.removeprefix(codecs.BOM_UTF8))  # which some programs write at the beginning of a file
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise LineProblem("invalid_json_line", "This line is not a JSON object.") from None
     if not isinstance(line.custom_id, str) or not line.custom_id:
@@ -162,7 +165,10 @@ def _response(batch: Batch, number: int, custom_id: str, request_id: str, status
 
 def _line(batch: Batch, number: int, custom_id: str, response: Any, error: Any) -> bytes:
     id = f"batch_req_{digest([batch.id, batch.created, number])[:32]}"
-    return _encode({"id": id, "custom_id": custom_id, "response": response, "error": error})
+    line = _encode({"id": id, "custom_id": custom_id, "response": response, "error": error})
+    for end, escaped in _OTHER_LINE_ENDS:
+        line = line.replace(end, escaped)
+    return line
 
 
 def _shown(value: Any) -> str:

@@ -18,6 +18,8 @@ from llm_gateway.batches.pages import LARGEST_PAGE, Page
 from llm_gateway.errors import Problem, clipped, invalid_request
 
 PURPOSES: Final[tuple[Purpose, ...]] = ("batch", "batch_output")
+# Those that OpenAI's files have besides: a list of these is empty.
+OTHER_PURPOSES: Final = ("assistants", "assistants_output", "evals", "fine-tune", "fine-tune-results", "user_data", "vision")
 # Seconds that a file may be asked to be kept for, and the bounds of metadata.
 SECONDS: Final = (3_600, 2_592_000)
 MOST_PAIRS, LONGEST_KEY, LONGEST_VALUE = 16, 64, 512
@@ -53,7 +55,7 @@ class PageRequest(msgspec.Struct, frozen=True):
 
     limit: int
     after: str | None
-    purpose: Purpose | None = None
+    purpose: str | None = None
     ascending: bool = False
 
 
@@ -179,8 +181,8 @@ def parse_page(query: Sequence[tuple[str, str]], *, files: bool = False) -> Page
     purpose = order = None
     if files:
         purpose, order = asked.pop("purpose", None), asked.pop("order", None)
-        if purpose is not None and purpose not in PURPOSES:
-            problems.append(Problem("purpose", f"must be one of {', '.join(PURPOSES)}, not {clipped(purpose)!r}"))
+        if purpose is not None and purpose not in (purposes := PURPOSES + OTHER_PURPOSES):
+            problems.append(Problem("purpose", f"must be one of {', '.join(purposes)}, not {clipped(purpose)!r}"))
         if order not in (None, "asc", "desc"):
             problems.append(Problem("order", f"must be asc or desc, not {clipped(order)!r}"))
     known = "after, limit, order, purpose" if files else "after, limit"
@@ -190,7 +192,7 @@ def parse_page(query: Sequence[tuple[str, str]], *, files: bool = False) -> Page
     return PageRequest(
         min(int(limit), LARGEST_PAGE),
         after,
-        purpose,  # pyright: ignore[reportArgumentType]  it is one of PURPOSES
+        purpose,
         order == "asc",
     )
 

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from llm_functions.api_formats import openai_batches
-from llm_functions.api_formats.openai_batches import BATCH_ID, FILE_ID, described_batch, described_file, listed
+from llm_functions.api_formats.openai_batches import BATCH_ID, FILE_ID, OTHER_PURPOSES, described_batch, described_file, listed
 from llm_functions.http.caller_watch import Receive
 from llm_functions.http.event_stream import Headers, Send
 from llm_functions.http.request_body import read_bytes
@@ -14,6 +14,7 @@ from llm_gateway import errors
 from llm_gateway.aws.s3 import S3Error
 from llm_gateway.batches.batch import Batch, new_batch, owner_of_batches
 from llm_gateway.batches.file import File, new_file, owner_of_files
+from llm_gateway.batches.pages import Page
 from llm_gateway.batches.store import BatchStore
 from llm_gateway.errors import GatewayError, Problem, clipped
 from llm_gateway.gateway import Gateway
@@ -84,6 +85,8 @@ async def files(_gateway: Gateway, store: BatchStore, http: Request) -> Answer:
     after = None
     if asked.after is not None and (after := await store.files.position(http.caller, asked.after)) is None:
         raise errors.unknown_file(id=asked.after, param="after")
+    if asked.purpose in OTHER_PURPOSES:
+        return 200, listed(Page([], has_more=False), []), []
     page = await store.files.page(http.caller, asked.limit, after, asked.purpose, ascending=asked.ascending)
     return 200, listed(page, [described_file(file) for file in page.found]), []
 

@@ -8,6 +8,7 @@ from llm_functions.api_formats.openai_batches import (
     LONGEST_KEY,
     LONGEST_VALUE,
     MOST_PAIRS,
+    OTHER_PURPOSES,
     PURPOSES,
     SECONDS,
 )
@@ -74,7 +75,7 @@ _AFTER = _query("after", "The last id of the page before", TEXT)
 PARAMETERS: dict[str, list[dict[str, Any]]] = {
     "create_file": [],
     "files": [
-        _query("purpose", "Only files with this purpose", {"enum": list(PURPOSES)}),
+        _query("purpose", "Only files with this purpose", {"enum": [*PURPOSES, *OTHER_PURPOSES]}),
         _query(
             "limit",
             f"How many at most; a page has {LARGEST_PAGE} at most",

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from llm_gateway import errors
 from llm_gateway.aws.dynamodb import ConditionFailed, DynamoDB, Item
-from llm_gateway.batches.file import FILES, File, Purpose, owner_of_files
+from llm_gateway.batches.file import FILES, File, owner_of_files
 from llm_gateway.batches.pages import Page, page_of
 from llm_gateway.identity.caller import Caller
 from llm_gateway.tables import JOBS, JOBS_BY_OWNER
@@ -84,7 +84,7 @@ class FileTable:
         caller: Caller,
         limit: int,
         after: tuple[str, str] | None,
-        purpose: Purpose | None = None,
+        purpose: str | None = None,
         *,
         ascending: bool = False,
     ) -> Page[File]:

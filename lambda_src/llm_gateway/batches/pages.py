@@ -1,5 +1,6 @@
 """Pages of the lists of batches and of files. The index says which there are, and the table what they are now."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -14,8 +15,9 @@ T = TypeVar("T", bound=msgspec.Struct)
 # The most of a page: as many items as DynamoDB reads in one call.
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
 LARGEST_PAGE = 100
-# The most reads of the index for one page: a filter may leave little of each.
-_MOST_READS = 10
+# So many reads of the index, and a page has what is found until then: a filter may leave little of each. But clients take an
+# empty page for the end of the list, so one read follows the other until something is found.
+_READS = 10
 _INDEX_KEY = JOBS.hash_key, JOBS_BY_OWNER.hash_key, JOBS_BY_OWNER.sort_key
 
 
@@ -44,7 +46,7 @@ async def page_of(
     """
     found = list[T]()
     start = None if after is None else _index_key(owner, *after)
-    for _ in range(_MOST_READS):
+    for read in itertools.count(1):
         places, start = await dynamodb.query_index(
             table,
             JOBS_BY_OWNER.name,
@@ -52,7 +54,7 @@ async def page_of(
             {":owner": {"S": owner}},
             names={"#owner": JOBS_BY_OWNER.hash_key},
             start=start,
-            limit=min(limit + 1, LARGEST_PAGE),
+            limit=min(limit + 1, LARGEST_PAGE) if read == 1 else LARGEST_PAGE,
             ascending=ascending,
         )
         keys = [{JOBS.hash_key: place[JOBS.hash_key]} for place in places]
@@ -65,8 +67,10 @@ async def page_of(
                     return Page(found, has_more=True)
                 found.append(struct)
         if start is None:
-            return Page(found, has_more=False)
-    return Page(found, has_more=bool(found))
+            break
+        if found and read >= _READS:
+            return Page(found, has_more=True)
+    return Page(found, has_more=False)
 
 
 def _index_key(owner: str, created: str, id: str) -> Item:

@@ -153,7 +153,8 @@ async def test_pages_of_files(service: Service, client: openai.AsyncOpenAI) -> N
     await uploaded(service.openai(default_headers=by("other")))
     assert [file.id async for file in client.files.list(limit=2)] == ids[::-1]
     assert [file.id async for file in client.files.list(limit=3, order="asc")] == ids
-    assert [file.id async for file in client.files.list(purpose="batch_output")] == []
+    for purpose in ("batch_output", "vision", "fine-tune"):
+        assert [file.id async for file in client.files.list(purpose=purpose)] == []
     page = await client.files.list(limit=2)
     assert page.has_more and [file.id for file in page.data] == ids[:2:-1]
     found = list[str]()
@@ -430,6 +431,32 @@ async def test_a_name_is_no_path_and_no_header(service: Service, given: str, kep
     assert content.headers["content-disposition"] == "attachment" and content.headers["x-content-type-options"] == "nosniff"
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("utf-8''fragen%20%C3%A4.jsonl", "fragen ä.jsonl"),
+        ("UTF-8'de'..%2Fa.jsonl", "a.jsonl"),
+        ("us-ascii''in.jsonl", "in.jsonl"),
+        ("in.jsonl", "in.jsonl"),
+        ("idna''a%ff", None),
+        ("unicode_escape''%5cud800.jsonl", None),
+        ("utf-8''%ed%a0%80.jsonl", None),
+        ("us-ascii''%e4.jsonl", None),
+        ("no-such-charset''a", None),
+        ("utf-8''€", None),
+    ],
+)
+async def test_a_name_with_a_charset_is_utf_8_or_refused(
+    service: Service, client: openai.AsyncOpenAI, given: str, kept: str | None
+) -> None:
+    answer = await post(service, form(PURPOSE, (f'form-data; name="file"; filename*={given}', LINES)))
+    if kept is None:
+        assert (answer.status_code, service.error_of(answer)["code"]) == (400, "invalid_form")
+        assert (await client.files.list()).data == []
+    else:
+        assert answer.status_code == 200 and answer.json()["filename"] == kept
+
+
 async def test_a_file_that_has_lines_like_a_boundarys_is_kept_as_it_is(service: Service) -> None:
     content = b'{"a": 1}\r\n--line\r\n{"b": 2}\r\n\r\n'
     answer = await post(service, b"preamble\r\n" + form(PURPOSE, (FILE[0] + "\r\nContent-Type: application/jsonl", content)))
@@ -444,7 +471,7 @@ async def test_a_file_that_has_lines_like_a_boundarys_is_kept_as_it_is(service: 
         ("/v1/files?limit=0", "limit"),
         ("/v1/files?limit=10001", "limit"),
         ("/v1/files?order=up", "order"),
-        ("/v1/files?purpose=vision", "purpose"),
+        ("/v1/files?purpose=visions", "purpose"),
         ("/v1/files?after=batch_1", "after"),
         ("/v1/files?page=2", "page"),
         ("/v1/batches?limit=101", "limit"),

@@ -37,6 +37,18 @@ class Echo(Scripted):
         yield [Delta("target!"), Usage(3, 2), Done("end_turn")]
 
 
+class Said(Echo):
+    """One that answers with a text."""
+
+    def __init__(self, text: str, **reactions: Any) -> None:
+        super().__init__(**reactions)
+        self.text = text
+
+    async def answer(self, call: ModelCall) -> AsyncGenerator[list[Event], None]:
+        async for events in super().answer(call):
+            yield [Delta(self.text) if isinstance(event, Delta) else event for event in events]
+
+
 async def test_each_line_is_answered_in_the_order_of_the_file(machine: Make) -> None:
     made = machine(provider := Echo())
     batch = await made.create(THREE)
@@ -395,6 +407,24 @@ async def test_other_endpoints_are_answered_in_their_formats(machine: Make) -> N
     line = {"custom_id": "c", "method": "POST", "url": "/v1/completions", "body": {"model": "main", "prompt": "a"}}
     ended = await made.work_off(await made.create([line], "/v1/completions", CALLER))
     assert (await made.file(ended.output_file))[0]["response"]["body"]["object"] == "text_completion"
+
+
+async def test_each_answer_is_one_line_by_any_reader_of_lines(machine: Make) -> None:
+    text = "a\u2028b\u2029c\x85d\ve\x1cf\\\u2028"
+    made = machine(Said(text, b=errors.content_filter()))
+    ended = await made.work_off(await made.create([asks("a", text, temperature=0), asks("a", "2", temperature=0), asks("b")]))
+    for id, count in ((ended.output_file, 2), (ended.error_file, 1)):
+        file = await made.files.get(id)
+        assert file is not None
+        lines = made.objects.kept[file.key].decode().splitlines()
+        assert [type(json.loads(line)) for line in lines] == [dict] * count
+    assert await made.answers(ended) == {text: text, "2": text, "b": "content_filter"}
+
+
+async def test_a_file_with_a_byte_order_mark_is_read(machine: Make) -> None:
+    made = machine(provider := Echo())
+    ended = await made.work_off(await made.create([b"\xef\xbb\xbf" + json.dumps(asks("a")).encode(), asks("b")]))
+    assert (ended.status, ended.completed, sorted(provider.asked)) == ("completed", 2, ["a", "b"])
 
 
 async def test_the_chunks_are_the_file(machine: Make) -> None:
