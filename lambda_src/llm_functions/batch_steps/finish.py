@@ -15,7 +15,9 @@ from llm_gateway.batches.batch import ENDED, Batch, Ended
 from llm_gateway.batches.file import file_of_batch
 from llm_gateway.batches.store import BatchStore
 from llm_gateway.batches.table import NOT_WORKED_OFF
+from llm_gateway.jobs.store import StoreErrors
 from llm_gateway.tables import FILES_PREFIX
+from llm_gateway.telemetry import write_warning
 
 # Results that are read at once: so many of them are in memory.
 _AT_ONCE = 8
@@ -25,6 +27,10 @@ INPUT_GONE: dict[str, Any] = {
     "param": "input_file_id",
     "line": None,
 }
+# The most bytes of an output file that are copies of answers to equal requests: one answer could fill a bucket by a file of
+# short lines.
+_MOST_COPIED = 256 * 1024 * 1024
+_TOO_MANY_COPIES = "answer_too_large", "The copies of answers to equal requests have filled their part of the output file."
 _EXPIRED = "batch_expired", "This request could not be executed before the completion window expired."
 _LOST = "request_failed", "This request could not be carried out."
 
@@ -190,7 +196,10 @@ class _File:
         return file.id
 
     async def give_up(self) -> None:
-        await self._writer.give_up()
+        try:
+            await self._writer.give_up()
+        except StoreErrors as error:  # the bucket's lifecycle deletes the parts
+            write_warning(f"the parts of the {self._kind} file of {self._batch.id} are left: {error}")
 
 
 async def _results(store: BatchStore, batch: Batch, *, expired: bool) -> AsyncIterator[_Result]:
@@ -198,12 +207,12 @@ async def _results(store: BatchStore, batch: Batch, *, expired: bool) -> AsyncIt
     for number in range(batch.refusals):
         for line in (await _prepared(store.bucket, batch.refused_key(number))).splitlines():
             yield _Result(line, _decode(line))
-    waiting = deque[asyncio.Task[_Result]]()
+    waiting, room = deque[asyncio.Task[_Result]](), _Room(_MOST_COPIED)
     try:
         for chunk in decode_chunks(await _prepared(store.bucket, batch.chunks_key)):
             source = _Source(store.bucket, batch, chunk)
             for number in chunk.lines:
-                waiting.append(asyncio.ensure_future(_result(store.bucket, batch, source, number, expired=expired)))
+                waiting.append(asyncio.ensure_future(_result(store.bucket, batch, source, number, room, expired=expired)))
                 if len(waiting) == _AT_ONCE:
                     yield await waiting.popleft()
         while waiting:
@@ -243,7 +252,7 @@ async def _read(bucket: Bucket, key: str, chunk: Chunk) -> bytes:
     return await bucket.get_range(key, chunk.start, chunk.end)
 
 
-async def _result(bucket: Bucket, batch: Batch, source: _Source, number: int, *, expired: bool) -> _Result:
+async def _result(bucket: Bucket, batch: Batch, source: _Source, number: int, room: "_Room", *, expired: bool) -> _Result:
     first = source.copies.get(number)
     content = await bucket.get(batch.result_key(number if first is None else first))
     if content is not None and first is None:
@@ -258,4 +267,20 @@ async def _result(bucket: Bucket, batch: Batch, source: _Source, number: int, *,
         return _Result(b"", gone=True)
     if content is None:
         return _Result(undone(batch, number, custom_id, *(_EXPIRED if expired else _LOST)))
+    if not room.take(len(content)):
+        return _Result(undone(batch, number, custom_id, *_TOO_MANY_COPIES))
     return _Result(copied(batch, number, custom_id, content), _decode(content), is_copy=True)
+
+
+class _Room:
+    """Bytes that are left for something."""
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+
+    def take(self, count: int) -> bool:
+        """Take so many, and return whether they were left."""
+        if count > self._left:
+            return False
+        self._left -= count
+        return True

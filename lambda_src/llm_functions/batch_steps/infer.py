@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from llm_functions.api_formats.batch_lines import Line, answered, parse, read_line, refused, rendered
+from llm_functions.api_formats.batch_lines import Line, answered, parse, read_line, refused, rendered, undone
 from llm_functions.batch_steps.lines import Chunk
 from llm_gateway import errors
 from llm_gateway.batches.batch import ENDED, Batch
@@ -22,6 +22,9 @@ from llm_gateway.jobs.store import StoreErrors, put_answer
 from llm_gateway.pipeline import answer
 from llm_gateway.tables import FILES_PREFIX
 from llm_gateway.telemetry import stacktrace, write_log, write_warning
+
+# The longest line of an answer, in bytes: the last step reads some at once, in memory.
+LONGEST_RESULT = 12 * 1024 * 1024
 
 
 class Postponed(Exception):
@@ -80,6 +83,9 @@ class Answering(msgspec.Struct, frozen=True):
             try:
                 body = await self._answered(batch, line, request_id, answer_by)
                 result = answered(batch, number, line.custom_id, request_id, body)
+                if len(result) > LONGEST_RESULT:
+                    outcome, told = "failed", f"the answer has {len(result):,} bytes, above the {LONGEST_RESULT:,} of a line"
+                    result = undone(batch, number, line.custom_id, "answer_too_large", f"{told}; ask for less in one line")
             except GatewayError as error:
                 if (again := self._again(batch, error, is_last=is_last)) is not None:
                     return again

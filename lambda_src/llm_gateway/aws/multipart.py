@@ -4,10 +4,7 @@ Each part but the last has 5 MiB at least, and there are 10,000 at most:
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 """
 
-import contextlib
-
-from llm_gateway.aws.s3 import Bucket, S3Error
-from llm_gateway.http.client import HttpError
+from llm_gateway.aws.s3 import Bucket
 
 PART_BYTES = 8 * 1024 * 1024
 
@@ -41,10 +38,9 @@ class ObjectWriter:
         self._upload = ""
 
     async def give_up(self) -> None:
-        """Delete what was written of an object that is not closed. Where that fails, the bucket's lifecycle does it."""
+        """Delete what was written of an object that is not closed."""
         if self._upload:
-            with contextlib.suppress(S3Error, HttpError):
-                await self._bucket.abort_upload(self._key, self._upload)
+            await self._bucket.abort_upload(self._key, self._upload)
 
     async def _send(self) -> None:
         if not self._upload:

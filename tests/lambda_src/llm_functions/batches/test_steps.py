@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from lambda_src.llm_functions.batches.conftest import CALLER, TRIES, Machine, asks
+from llm_functions.batch_steps import finish, infer
 from llm_functions.batch_steps.infer import Failing, Postponed
 from llm_gateway import errors
 from llm_gateway.aws import multipart
@@ -524,3 +525,25 @@ async def test_a_batch_whose_chunks_or_refused_lines_are_lost_is_not_completed(m
         await made.step("finish", batch)
     await made.step("fail", batch)
     assert (await made.known(batch)).status == "failed"
+
+
+async def test_an_answer_that_is_too_long_is_the_error_of_its_line_alone(machine: Make, monkeypatch) -> None:
+    monkeypatch.setattr(infer, "LONGEST_RESULT", 100)
+    made = machine(provider := Echo())
+    ended = await made.work_off(await made.create([*THREE, asks("wrong", temperature=9)]))
+    assert (ended.status, ended.completed, ended.failed) == ("completed", 0, 4)
+    found = await made.answers(ended)
+    assert {found[id] for id in "abc"} == {"answer_too_large"} and found["wrong"] == "invalid_value"
+    assert sorted(provider.asked) == ["a", "b", "c"]
+
+
+async def test_copies_of_an_answer_have_so_much_of_the_file(machine: Make, monkeypatch) -> None:
+    made = machine(provider := Echo())
+    batch = await made.create([asks("same", str(n), temperature=0) for n in range(5)])
+    await made.step("prepare", batch)
+    await made.infer(batch)
+    monkeypatch.setattr(finish, "_MOST_COPIED", 2 * len(made.objects.kept[batch.result_key(1)]))
+    await made.step("finish", batch)
+    ended = await made.known(batch)
+    assert (ended.completed, ended.failed, provider.asked) == (3, 2, ["same"])
+    assert [line["error"]["code"] for line in await made.file(ended.error_file)] == ["answer_too_large"] * 2
