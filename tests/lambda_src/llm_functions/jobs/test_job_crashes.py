@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from llm_functions.job_runner import JobRunner
 from llm_gateway import errors
 from llm_gateway.aws.dynamodb import DynamoDB
-from llm_gateway.aws.s3 import Bucket
+from llm_gateway.aws.s3 import Bucket, S3Error
 from llm_gateway.call import ModelCall
 from llm_gateway.errors import GatewayError
 from llm_gateway.events import Delta, Done, Event, Usage
@@ -110,6 +110,33 @@ class Process:
             await self.die()
 
 
+class Denying(Objects):
+    """The bucket. `refuses`: it takes no new object."""
+
+    refuses = False
+
+    async def put_new(self, key: str, content: bytes) -> bool:
+        if self.refuses:
+            raise S3Error("AccessDenied", 403)
+        return await super().put_new(key, content)
+
+
+class Counting(StandInQueue):
+    """The queue. `sent` is how often a job's message was sent by another than a run: each may run anew what has failed."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(clock)
+        self.sent: Counter[str] = Counter()
+
+    def send(self, job: str, version: int = 1) -> str:
+        self.sent[job] += 1
+        return super().send(job, version)
+
+    def redrive(self) -> None:
+        self.sent.update(json.loads(each.body)["detail"]["job"] for each in self.dead.values())
+        super().redrive()
+
+
 class CalledBy:
     """The table, or the bucket, as a process calls it."""
 
@@ -170,6 +197,7 @@ class Model:
             await self._process.lives()
             if self._error is not None:
                 raise self._error.with_traceback(None)
+            self._jobs.paid[job.id] += 1
             yield [Delta("Hello"), Usage(3, 2), Done("end_turn")]
         finally:
             self._jobs.asked.remove(mine)
@@ -185,9 +213,10 @@ class Crashes(RuleBasedStateMachine):
         self.stop.callback(self.loop.close)
         self.stop.enter_context(self.clock.installed())
         self.began = self.clock.now()
-        self.table, self.objects, self.queue = Table(), Objects(), StandInQueue(self.now)
+        self.table, self.objects, self.queue = Table(), Denying(), Counting(self.now)
         self.workers: list[tuple[Process, asyncio.Task[None]]] = []
         self.asked: list[tuple[str, Process]] = []
+        self.paid: Counter[str] = Counter()  # the answers to each job
         self.problems: list[str] = []
         self.announced: set[tuple[str, str]] = set()
         self.ended: dict[tuple[str, str], Job] = {}
@@ -284,6 +313,15 @@ class Crashes(RuleBasedStateMachine):
     def redrive(self) -> None:
         self.queue.redrive()
 
+    @rule(times=st.integers(1, MAX_TRIES + 1))
+    def deny(self, times: int) -> None:
+        """The bucket takes no new object for a while, in which workers go on."""
+        self.objects.refuses = True
+        for _ in range(times):
+            self._work({}, "answers", 5.0, 10)
+            self._pass(1_000)
+        self.objects.refuses = False
+
     @rule(off=OFF)
     def requeue(self, off: float) -> None:
         """An operator requeues what looks stuck, though there are messages."""
@@ -314,6 +352,7 @@ class Crashes(RuleBasedStateMachine):
             {json.loads(each.body)["detail"]["job"] for each in of.values()} for of in (self.queue.messages, self.queue.dead)
         )
         for job in self.jobs().values():
+            assert self.paid[job.id] <= MAX_TRIES * self.queue.sent[job.id], "it is paid for more often than it is tried"
             if job.status not in ENDED:
                 assert job.id in waiting, "its message is lost"
             elif job.is_redrivable:
