@@ -179,15 +179,16 @@ def pause(age: float, wanted: float | None) -> int:
     return int(min(max(seconds, wanted or 0), WEBHOOK_LONGEST_WANTED_PAUSE))
 
 
-class _Detail(msgspec.Struct, frozen=True):
-    """What is sent of an event's detail: these fields, and only in the forms that this package's events have."""
+class _Detail(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is sent of an event's detail: these fields, and only in the forms that this package's events have. One from
+    before `created` was one of them, in a queue or an archive, has none."""
 
     job: Annotated[str, msgspec.Meta(pattern=r"^(job|batch)_[0-9a-f]{32}\Z")]
     tenant: Annotated[str, msgspec.Meta(max_length=256)]
     alias: Annotated[str, msgspec.Meta(max_length=256)]
     status: str
-    created: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\Z")]
     version: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,10}\Z")]
+    created: Annotated[str, msgspec.Meta(pattern=r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)?\Z")] = ""
 
 
 class _Event(msgspec.Struct, frozen=True, rename={"type": "detail-type"}):
@@ -213,10 +214,10 @@ def _message(text: str) -> tuple[str, bytes]:
     detail = event.detail
     if STATUS_OF.get(event.type) != detail.status or not detail.job.startswith(event.type.partition(".")[0]):
         raise ValueError("its type is not that of its job")
-    id = f"{detail.job}-{detail.created.translate(_NO_PUNCTUATION)}-{detail.version}"
+    id = "-".join(filter(None, (detail.job, detail.created.translate(_NO_PUNCTUATION), detail.version)))
     body: dict[str, Any] = {"type": event.type, "timestamp": event.time, "data": detail}
     if event.type.startswith("batch."):
-        fields: dict[str, Any] = msgspec.structs.asdict(detail)
+        fields: dict[str, Any] = msgspec.to_builtins(detail)
         data = {"id": fields.pop("job"), **fields}
         body = {"id": id, "object": "event", "created_at": int(event.time.timestamp()), "type": event.type, "data": data}
     return id, msgspec.json.encode(body)

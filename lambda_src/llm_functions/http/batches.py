@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
+import msgspec
+
 from llm_functions.api_formats import openai_batches
 from llm_functions.api_formats.openai_batches import BATCH_ID, FILE_ID, OTHER_PURPOSES, described_batch, described_file, listed
 from llm_functions.http.caller_watch import Receive
@@ -26,7 +28,8 @@ from llm_gateway.telemetry import write_warning
 
 # The longest file that is sent. Lambda sends the first 6 MB of a response at once, what follows at 2 MB a second, and 200 MB in
 # all: https://docs.aws.amazon.com/lambda/latest/dg/configuration-response-streaming.html
-_LARGEST_SENT = 5 * 1024 * 1024
+# The function may have ten seconds in all.
+_LARGEST_SENT = 20 * 1024 * 1024
 # Seconds within which a caller begins to read a longer one at S3.
 _LINK_SECONDS = 300
 # What is read of a file at once while it is sent.
@@ -183,9 +186,16 @@ async def send_content(store: BatchStore, http: Request) -> None:
 
 
 async def _send_link(url: str, http: Request) -> None:
-    headers = [(b"location", url.encode()), (b"content-length", b"0"), *http.headers]
+    # Not empty: https://github.com/aws/aws-lambda-web-adapter/issues/499
+    body = msgspec.json.encode({"url": url})
+    headers = [
+        (b"location", url.encode()),
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        *http.headers,
+    ]
     await http.send({"type": "http.response.start", "status": 302, "headers": headers})
-    await http.send({"type": "http.response.body", "body": b"", "more_body": False})
+    await http.send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 _HANDLERS: Mapping[str, Callable[[Gateway, BatchStore, Request], Awaitable[Answer]]] = {

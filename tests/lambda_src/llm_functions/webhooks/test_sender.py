@@ -226,6 +226,14 @@ async def test_a_job_with_the_id_of_one_that_has_expired_is_another_one() -> Non
     assert len({headers["webhook-id"] for _, headers, _ in sent.receiver.requests}) == 2
 
 
+async def test_an_event_of_before_the_time_of_creation_was_told_is_sent_as_it_is() -> None:
+    sent = Sent(204)
+    detail = {name: value for name, value in EVENT["detail"].items() if name != "created"}
+    assert await sent.send({**EVENT, "detail": detail}) == []
+    ((_, headers, body),) = sent.receiver.requests
+    assert (headers["webhook-id"], json.loads(body)["data"]) == (f"job_{'1' * 32}-3", detail)
+
+
 async def test_nothing_is_sent_but_what_an_event_of_this_package_has() -> None:
     sent = Sent(204)
     await sent.send({**EVENT, "detail": {**EVENT["detail"], "more": "x"}, "account": "123456789012"})
