@@ -112,7 +112,7 @@ class FeatureFlags:
             if not self._failures:
                 self._warn(f"flags: AppConfig cannot be asked, so they stay as they are: {type(error).__name__}: {error}")
             self._wait = min(_RETRY_SECONDS * 2.0**self._failures, POLL_SECONDS)
-            self._failures += 1
+            self._failures = min(self._failures + 1, 10)  # the power of some thousand is no number any more
             return
         self._failures = 0
         self._wait = received.interval

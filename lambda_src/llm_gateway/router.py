@@ -266,7 +266,7 @@ class Router:
             return
         health = self._health[target.name]
         cooldown = min(COOLDOWN * 2.0**health.failures, LONGEST_COOLDOWN)
-        health.failures += 1
+        health.failures = min(health.failures + 1, 10)  # the power of some thousand is no number any more
         health.cool_until = time.monotonic() + max(cooldown, error.retry_after or 0.0)
         health.absent = error.policy.wake
         if error.policy.wake:

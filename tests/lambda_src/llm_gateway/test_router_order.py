@@ -152,6 +152,15 @@ async def test_a_target_that_fails_is_asked_last_for_twice_as_long_each_time(clo
         clock.forward(NEAR)
 
 
+async def test_a_target_that_fails_thousands_of_times_is_still_passed_over(clock) -> None:
+    """A process may live for hours, in which one model is throttled each time."""
+    provider = Scripted(a=errors.upstream_failed())
+    routes = routing(provider)
+    for _ in range(1_100):
+        assert await once(routes, alias("a")) == "upstream_failed"
+    assert await once(routes, alias("a", "b")) == "b"
+
+
 async def test_a_success_ends_it(clock) -> None:
     provider = Scripted(a=[errors.upstream_failed(), errors.upstream_failed(), 0.0, errors.upstream_failed(), 0.0])
     routes = routing(provider)
